@@ -1,0 +1,79 @@
+//! The validated configuration: every value is right by its type, no `Option` is without meaning.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use crate::model::{
+    Component, CpuQuota, DatabaseStorage, EnvironmentName, HostPath, ImageRef, MemorySize, NetworkName, PostgresMajor,
+    Release, Subnet, TimeZone,
+};
+
+/// What the operator decided, with the defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Settings {
+    /// `[storage]`
+    pub storage: Storage,
+    /// `[network]`
+    pub network: Network,
+    /// `[immich]`
+    pub immich: Immich,
+    /// `[postgres]`
+    pub postgres: Postgres,
+    /// `[images]`: overrides of the release catalogue.
+    pub images: BTreeMap<Component, ImageRef>,
+    /// `[resources.*]`
+    pub resources: BTreeMap<Component, Limits>,
+}
+
+/// Where data lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Storage {
+    /// Everything, unless one of the others names another disk. Default `/var/lib/photos`.
+    pub root: HostPath,
+    /// The folder of postgres and redis; `None`: below `root`.
+    pub databases: Option<HostPath>,
+    /// The subvolume of downloaded models itself; `None`: below `root`.
+    pub ml_cache: Option<HostPath>,
+}
+
+/// Who reaches whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Network {
+    /// The inner network of database, cache, server and machine learning. Default `10.89.5.0/24`.
+    pub subnet: Subnet,
+    /// Existing Podman networks that the server joins as well.
+    pub server_networks: Vec<NetworkName>,
+}
+
+/// The server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Immich {
+    /// One of the catalogue.
+    pub version: Release,
+    /// The one published address. Default `127.0.0.1:2283`.
+    pub listen: SocketAddr,
+    /// `None`: the host's own.
+    pub timezone: Option<TimeZone>,
+    /// Further variables for the server. None of those that the agent sets, none that is a secret.
+    pub environment: BTreeMap<EnvironmentName, String>,
+}
+
+/// The database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Postgres {
+    /// `None`: that of the cluster on disk, else the catalogue's.
+    pub major: Option<PostgresMajor>,
+    /// What it lies on. Default flash.
+    pub storage: DatabaseStorage,
+}
+
+/// Limits of one container, in systemd's own notation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Limits {
+    /// `MemoryMax=`
+    pub memory_max: Option<MemorySize>,
+    /// `CPUQuota=`
+    pub cpu_quota: Option<CpuQuota>,
+}

@@ -1,0 +1,76 @@
+//! The nouns: types that cannot hold a wrong value.
+//!
+//! Everything that reaches a unit file, a path, D-Bus or the Podman socket is one of these. They are
+//! made at an edge (a config file, an answer from the host) and trusted behind it. This module knows
+//! no file, no bus and no clock.
+
+mod image;
+mod name;
+mod path;
+mod service;
+mod storage;
+mod value;
+
+pub use image::{Digest, ImageRef};
+pub use name::{EnvironmentName, NetworkName, SecretName, UnitName};
+pub use path::{HostPath, Root};
+pub use service::{Component, Service};
+pub use storage::{Subvolume, Tree};
+pub use value::{CpuQuota, DatabaseStorage, MemorySize, PostgresMajor, Release, Subnet, TimeZone};
+
+/// Why a text is not the value it should be.
+///
+/// The message says what was expected; the place it came from is added by whoever read it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub String);
+
+impl Invalid {
+    /// An error that says what was expected.
+    pub fn new(expected: impl Into<String>) -> Self {
+        Self(expected.into())
+    }
+}
+
+/// Implements the text conversions of a newtype that holds one checked `String`.
+///
+/// The type has `fn check(&str) -> Result<(), Invalid>`; all its ways in go through it.
+macro_rules! checked_text {
+    ($type:ty) => {
+        impl std::str::FromStr for $type {
+            type Err = $crate::model::Invalid;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::check(text)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+        impl TryFrom<String> for $type {
+            type Error = $crate::model::Invalid;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+        impl From<$type> for String {
+            fn from(value: $type) -> Self {
+                value.0
+            }
+        }
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+        impl $type {
+            /// The checked text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+pub(crate) use checked_text;

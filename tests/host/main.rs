@@ -1,0 +1,1 @@
+//! Tests on a real host: systemd, Podman and BTRFS. See README.md beside this file.

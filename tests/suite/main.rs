@@ -1,0 +1,1 @@
+//! Tests for any machine: pure code and the command line in a sealed folder.
