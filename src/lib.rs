@@ -9,5 +9,6 @@
 //! - `config`: files to settings
 //! - `model`: the nouns
 
+pub mod catalogue;
 pub mod config;
 pub mod model;
