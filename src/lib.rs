@@ -12,3 +12,5 @@
 pub mod catalogue;
 pub mod config;
 pub mod model;
+pub mod quadlet;
+pub mod stack;

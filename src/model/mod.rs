@@ -66,6 +66,14 @@ macro_rules! checked_text {
             }
         }
         impl $type {
+            /// A text made of constants of this crate and of checked texts.
+            #[allow(dead_code)]
+            pub(crate) fn constant(text: impl Into<String>) -> Self {
+                let text = text.into();
+                debug_assert!(Self::check(&text).is_ok(), "{text:?}");
+                Self(text)
+            }
+
             /// The checked text.
             pub fn as_str(&self) -> &str {
                 &self.0
