@@ -1,1 +1,3 @@
 //! Tests for any machine: pure code and the command line in a sealed folder.
+
+mod stack;

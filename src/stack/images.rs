@@ -1,0 +1,126 @@
+//! Which image each service runs: the catalogue's, the operator's, and by digest once locked.
+
+use std::collections::BTreeMap;
+
+use super::{Facts, Refusal};
+use crate::catalogue::{self, Entry};
+use crate::config::Settings;
+use crate::model::{Component, Digest, ImageRef, PostgresMajor, Service};
+
+/// The images of all services, and the catalogue's entry that they belong to.
+pub(super) struct Images {
+    entry: &'static Entry,
+    /// The cluster's major version, which decides where its data is mounted.
+    pub(super) major: PostgresMajor,
+    written: BTreeMap<Component, ImageRef>,
+}
+
+impl Images {
+    /// As they are written: the operator's or the catalogue's reference.
+    pub(super) fn written(&self) -> BTreeMap<Component, ImageRef> {
+        self.written.clone()
+    }
+
+    /// What `service` runs.
+    pub(super) fn run(&self, service: Service, lock: &BTreeMap<ImageRef, Digest>) -> ImageRef {
+        let written = self.written.get(&service.component()).unwrap_or(&self.entry.server);
+        match written.digest().or_else(|| lock.get(written)) {
+            Some(digest) => written.at(digest.clone()),
+            None => written.clone(),
+        }
+    }
+
+    /// The command that tells whether `service` is healthy.
+    pub(super) fn health(&self, service: Service) -> &'static str {
+        // The catalogue's own test proves that every entry has all of them.
+        self.entry.health.get(&service).map_or("false", String::as_str)
+    }
+}
+
+/// Chooses the images for these settings and the cluster on disk.
+pub(super) fn choose(settings: &Settings, facts: &Facts) -> Result<Images, Refusal> {
+    let entry = catalogue::find(&settings.immich.version).ok_or_else(|| unknown_release(settings))?;
+    let major = major(settings, facts, entry)?;
+    let mut written = BTreeMap::from([
+        (Component::Server, entry.server.clone()),
+        (Component::Ml, entry.ml.clone()),
+        (Component::Redis, entry.redis.clone()),
+    ]);
+    if let Some(image) = entry.postgres.get(&major) {
+        written.insert(Component::Postgres, image.clone());
+    }
+    for component in Service::ALL.map(Service::component) {
+        if let Some(image) = settings.images.get(&component) {
+            written.insert(component, image.clone());
+        }
+    }
+    if !written.contains_key(&Component::Postgres) {
+        return Err(no_image(major, entry));
+    }
+    Ok(Images { entry, major, written })
+}
+
+/// The major version: the cluster's on disk, else the operator's, else that of the operator's image, else the
+/// catalogue's. Where two of them are known and differ, nothing would start, so it is refused.
+fn major(settings: &Settings, facts: &Facts, entry: &Entry) -> Result<PostgresMajor, Refusal> {
+    let written = settings.postgres.major;
+    let image = settings.images.get(&Component::Postgres);
+    let of_image = image.and_then(major_of);
+    if let (Some(written), Some(cluster)) = (written, facts.cluster)
+        && written != cluster
+    {
+        return Err(other_major("postgres.major", &written.to_string(), cluster));
+    }
+    let known = facts.cluster.or(written);
+    if let (Some(image), Some(of_image), Some(known)) = (image, of_image, known)
+        && of_image != known
+    {
+        return Err(match facts.cluster {
+            Some(cluster) => other_major("images.postgres", &image.to_string(), cluster),
+            None => Refusal::new(
+                "images.postgres",
+                format!("{image} is PostgreSQL {of_image}, but postgres.major is {known}."),
+                "Let both name the same major version, or remove one of them.",
+            ),
+        });
+    }
+    Ok(known.or(of_image).unwrap_or(entry.default_major))
+}
+
+/// The major version that a tag begins with (`17-vectorchord1.1.1`), where it does.
+fn major_of(image: &ImageRef) -> Option<PostgresMajor> {
+    let tag = image.tag()?;
+    let digits = tag.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+fn unknown_release(settings: &Settings) -> Refusal {
+    let known = catalogue::releases().iter().map(|entry| entry.release.to_string()).collect::<Vec<_>>();
+    Refusal::new(
+        "immich.version",
+        format!("This photos-agent does not know Immich {}.", settings.immich.version),
+        format!("Set `version` in [immich] to one of {}, or upgrade photos-agent.", known.join(", ")),
+    )
+}
+
+fn other_major(what: &str, written: &str, cluster: PostgresMajor) -> Refusal {
+    Refusal::new(
+        what,
+        format!(
+            "It says {written}, but the cluster on disk is of PostgreSQL {cluster} (PG_VERSION), and a cluster is opened \
+             by its own major version only."
+        ),
+        format!(
+            "Remove `{what}` or let it name {cluster}. To change the major version, dump the database, move the cluster \
+             aside and restore the dump into a new one."
+        ),
+    )
+}
+
+fn no_image(major: PostgresMajor, entry: &Entry) -> Refusal {
+    Refusal::new(
+        "postgres.major",
+        format!("Immich {} has no image with PostgreSQL {major} in the catalogue.", entry.release),
+        "Name an image that has it: `postgres = \"...\"` in [images].",
+    )
+}

@@ -1,0 +1,221 @@
+//! What the host should have: services, networks, secrets, subvolumes and every file, from the settings and
+//! a few facts of the host.
+//!
+//! One service per file; the base units are in `quadlets/` and `systemd/`, this module adds what settings and
+//! host decide. Pure: it reads no file, no clock and no bus, and whatever it cannot put right it refuses.
+
+mod images;
+mod ml;
+mod network;
+mod places;
+mod postgres;
+mod redis;
+mod server;
+mod target;
+mod unit;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::config::Settings;
+use crate::model::{
+    Component, Digest, HostPath, ImageRef, Invalid, NetworkName, PostgresMajor, SecretName, Service, Subnet, Subvolume,
+    UnitName,
+};
+use images::Images;
+use places::Places;
+
+pub use server::is_reserved;
+pub use unit::{HASH_LABEL, MARKER};
+
+/// Where the agent's quadlets lie.
+pub const QUADLETS: &str = "/etc/containers/systemd/photos-agent";
+/// Where the agent's other units lie.
+pub const UNITS: &str = "/etc/systemd/system";
+/// The agent's own folder.
+pub const STATE: &str = "/var/lib/photos-agent";
+/// The unit that starts and stops everything.
+pub const TARGET: &str = "photos.target";
+/// The unit that loads the firewall's rules.
+pub const FIREWALL: &str = "photos-firewall.service";
+/// The secret that both sides of the database read.
+pub const DATABASE_PASSWORD: &str = "photos-db-password";
+
+/// What has to be known of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Which digest an image as written was locked to.
+    pub lock: BTreeMap<ImageRef, Digest>,
+    /// `PG_VERSION` of the cluster on disk; `None`: there is no cluster.
+    pub cluster: Option<PostgresMajor>,
+    /// Where programs are.
+    pub programs: Programs,
+}
+
+/// Programs that units run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Programs {
+    /// nftables' command.
+    pub nft: HostPath,
+    /// Podman's command.
+    pub podman: HostPath,
+}
+
+/// All that the agent answers for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Desired {
+    /// Plain folders, parents first.
+    pub folders: Vec<Folder>,
+    /// All subvolumes, in the order in which they are created.
+    pub subvolumes: Vec<SubvolumePlace>,
+    /// Podman secrets that must exist.
+    pub secrets: Vec<SecretName>,
+    /// Networks, in the order in which they are made.
+    pub networks: Vec<DesiredNetwork>,
+    /// The image of each service as it is written: a tag, unless the operator wrote a digest.
+    pub images: BTreeMap<Component, ImageRef>,
+    /// Every file that the agent owns.
+    pub files: Vec<DesiredFile>,
+    /// The services, in the order in which people think of them.
+    pub services: Vec<DesiredService>,
+}
+
+/// A plain folder, owned by root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Folder {
+    /// Where.
+    pub path: HostPath,
+    /// Permission bits of a folder that the agent makes. One that exists keeps its own: it may be the
+    /// operator's mount point.
+    pub mode: u32,
+}
+
+/// A subvolume and where it lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SubvolumePlace {
+    /// Which.
+    pub subvolume: Subvolume,
+    /// Where.
+    pub path: HostPath,
+}
+
+/// A Podman network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DesiredNetwork {
+    /// Podman's name of it.
+    pub name: NetworkName,
+    /// `None`: a free one of Podman's choice.
+    pub subnet: Option<Subnet>,
+    /// Whether it has no way out.
+    pub internal: bool,
+    /// The bridge.
+    pub interface: String,
+    /// The service that creates it.
+    pub file: UnitName,
+}
+
+/// A file that the agent owns, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DesiredFile {
+    /// Where.
+    pub path: HostPath,
+    /// Its content; begins with [`MARKER`].
+    pub text: String,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// A service of the stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DesiredService {
+    /// Which.
+    pub service: Service,
+    /// The systemd unit.
+    pub unit: UnitName,
+    /// What it runs: by digest as soon as the image is locked.
+    pub image: ImageRef,
+    /// Names the unit's text; a container that was made from it carries it as [`HASH_LABEL`].
+    pub hash: String,
+    /// The services that have to be healthy before it starts.
+    pub needs: Vec<Service>,
+}
+
+/// Why there is no stack for these settings on this host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {why}\n{remedy}")]
+pub struct Refusal {
+    /// The setting or thing.
+    pub what: String,
+    /// What is wrong with it.
+    pub why: String,
+    /// What to do next.
+    pub remedy: String,
+}
+
+impl Refusal {
+    fn new(what: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into(), remedy: remedy.into() }
+    }
+
+    /// A value that no unit file can hold.
+    fn of(what: &str) -> impl Fn(Invalid) -> Self {
+        move |Invalid(expected)| Self::new(what, expected, "Write another value; nothing was changed.")
+    }
+}
+
+/// What the units are made from.
+struct Context<'a> {
+    settings: &'a Settings,
+    facts: &'a Facts,
+    images: Images,
+    places: Places,
+}
+
+/// The stack for these settings on this host.
+pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
+    let images = images::choose(settings, facts)?;
+    let places = places::lay_out(&settings.storage)?;
+    let context = Context { settings, facts, images, places };
+
+    let mut files = Vec::new();
+    let mut services = Vec::new();
+    for service in Service::ALL {
+        let (file, desired) = container(service, &context)?;
+        files.push(file);
+        services.push(desired);
+    }
+    files.extend(network::files(&context)?);
+    files.extend(target::files()?);
+
+    Ok(Desired {
+        folders: context.places.folders(),
+        subvolumes: context.places.subvolumes(),
+        secrets: vec![SecretName::constant(DATABASE_PASSWORD)],
+        networks: network::networks(settings),
+        images: context.images.written(),
+        files,
+        services,
+    })
+}
+
+/// The quadlet of one service, and what is known of the service by it.
+fn container(service: Service, context: &Context<'_>) -> Result<(DesiredFile, DesiredService), Refusal> {
+    let mut unit = match service {
+        Service::Postgres => postgres::unit(context),
+        Service::Redis => redis::unit(context),
+        Service::Server => server::unit(context),
+        Service::Ml => ml::unit(context),
+    }?;
+    let hash = unit.label()?;
+    let path = HostPath::constant(format!("{QUADLETS}/{}.container", service.stem()));
+    let needs = if service == Service::Server { vec![Service::Postgres, Service::Redis] } else { Vec::new() };
+    let desired = DesiredService {
+        service,
+        unit: UnitName::constant(service.unit()),
+        image: context.images.run(service, &context.facts.lock),
+        hash,
+        needs,
+    };
+    Ok((unit.into_file(path), desired))
+}

@@ -1,0 +1,103 @@
+//! The two networks, and the rules that close the inner one.
+
+use super::unit::{Unit, plain_file};
+use super::{Context, DesiredFile, DesiredNetwork, QUADLETS, Refusal, STATE, UNITS};
+use crate::config::Settings;
+use crate::model::{HostPath, NetworkName, Subnet, UnitName};
+use crate::quadlet::{OnFailure, Value};
+
+const INNER: &str = include_str!("../../quadlets/photos.network");
+const EGRESS: &str = include_str!("../../quadlets/photos-egress.network");
+const FIREWALL: &str = include_str!("../../systemd/photos-firewall.service");
+
+/// Name and bridge of the inner network; the base names them too.
+const INNER_NETWORK: (&str, &str) = ("photos", "photos0");
+/// Name and bridge of the network with a way out.
+const EGRESS_NETWORK: (&str, &str) = ("photos-egress", "photos1");
+
+/// Whether a network of this name is the agent's own.
+pub(super) fn is_own(name: &str) -> bool {
+    [INNER_NETWORK.0, EGRESS_NETWORK.0].contains(&name)
+}
+
+/// Both networks, the inner one first: the other may take any subnet that is left.
+pub(super) fn networks(settings: &Settings) -> Vec<DesiredNetwork> {
+    let network = |(name, interface): (&str, &str), subnet: Option<Subnet>| DesiredNetwork {
+        name: NetworkName::constant(name),
+        subnet,
+        internal: subnet.is_some(),
+        interface: interface.to_owned(),
+        file: UnitName::constant(format!("{name}-network.service")),
+    };
+    vec![network(INNER_NETWORK, Some(settings.network.subnet)), network(EGRESS_NETWORK, None)]
+}
+
+/// The files of both networks, the firewall and the kernel's settings.
+pub(super) fn files(context: &Context<'_>) -> Result<Vec<DesiredFile>, Refusal> {
+    let subnet = context.settings.network.subnet;
+    let mut inner = Unit::base(INNER)?;
+    inner.add("Network", "Subnet", Value::text(&subnet.to_string()))?;
+
+    let rules = HostPath::constant(format!("{STATE}/firewall.nft"));
+    let mut firewall = Unit::base(FIREWALL)?;
+    let load = Value::command(OnFailure::Fail, &context.facts.programs.nft, ["-f", rules.as_str()]);
+    firewall.add("Service", "ExecStart", load)?;
+
+    Ok(vec![
+        inner.into_file(HostPath::constant(format!("{QUADLETS}/photos.network"))),
+        Unit::base(EGRESS)?.into_file(HostPath::constant(format!("{QUADLETS}/photos-egress.network"))),
+        firewall.into_file(HostPath::constant(format!("{UNITS}/{}", super::FIREWALL))),
+        plain_file(rules, &firewall_rules(subnet)),
+        plain_file(HostPath::constant("/etc/sysctl.d/60-photos-agent.conf"), SYSCTL),
+    ])
+}
+
+/// Forwarding has to be on before the first network is made.
+///
+/// Netavark turns it on with the first ordinary network, and the kernel then turns it on for every interface that
+/// exists, an internal bridge too: seen after reboots, where a container of the other network reached the database.
+const SYSCTL: &str = "\
+# Containers with a way out need it. On before the first network is made, it is not turned on later for all
+# interfaces at once, the inner bridge included.
+net.ipv4.ip_forward = 1
+
+# The inner bridge forwards nothing. (`-`: at boot it does not exist yet; udev sets this when it appears.)
+-net.ipv4.conf.photos0.forwarding = 0
+";
+
+/// The rules: from the inner network, the host answers names and nothing else, and nothing passes between it and
+/// any other interface.
+///
+/// A table of our own: an `accept` here ends our table only, so it opens nothing that the host's own firewall closes.
+fn firewall_rules(subnet: Subnet) -> String {
+    let bridge = INNER_NETWORK.1;
+    let gateway = subnet.gateway();
+    format!(
+        "\
+# Loaded by photos-firewall.service. Made, deleted and made again in one transaction: there is no moment without it.
+table inet photos_agent
+delete table inet photos_agent
+table inet photos_agent {{
+\tchain input {{
+\t\ttype filter hook input priority filter - 10; policy accept;
+\t\tiifname != \"{bridge}\" accept
+\t\t# Answers to the host's own connections.
+\t\tct state established,related accept
+\t\t# Names, from Podman's aardvark-dns on the bridge.
+\t\tip daddr {gateway} udp dport 53 accept
+\t\tip daddr {gateway} tcp dport 53 accept
+\t\t# The host's other services listen on the bridge too.
+\t\tdrop
+\t}}
+
+\tchain forward {{
+\t\ttype filter hook forward priority filter - 10; policy accept;
+\t\t# Within the bridge, where br_netfilter shows these packets here.
+\t\tiifname \"{bridge}\" oifname \"{bridge}\" accept
+\t\tiifname \"{bridge}\" drop
+\t\toifname \"{bridge}\" drop
+\t}}
+}}
+"
+    )
+}

@@ -1,0 +1,73 @@
+//! The server.
+
+use std::collections::BTreeSet;
+
+use super::unit::Unit;
+use super::{Context, Refusal, network};
+use crate::model::{Service, Subvolume};
+
+const BASE: &str = include_str!("../../quadlets/immich-server.container");
+
+/// The port that the server listens on in its container.
+const PORT: u16 = 2283;
+
+/// Variables that would take the server away from the database, the folders or the port that the agent gives it.
+const RESERVED: [&str; 10] = [
+    "CREDENTIALS_DIRECTORY",
+    "DB_DATABASE_NAME",
+    "DB_HOSTNAME",
+    "DB_PORT",
+    "DB_URL",
+    "DB_USERNAME",
+    "IMMICH_HOST",
+    "IMMICH_MEDIA_LOCATION",
+    "IMMICH_PORT",
+    "TZ",
+];
+
+/// Whether the agent sets this variable of the server itself, or relies on its default.
+pub fn is_reserved(name: &str) -> bool {
+    let name = name.strip_suffix("_FILE").unwrap_or(name);
+    RESERVED.contains(&name) || name == "DB_PASSWORD" || name.starts_with("REDIS_")
+}
+
+pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
+    let settings = context.settings;
+    let mut unit = Unit::service(BASE, Service::Server, context)?;
+    for name in further_networks(context)? {
+        unit.text("Network", name)?;
+    }
+    unit.text("PublishPort", &format!("{}:{PORT}", settings.immich.listen))?;
+    unit.mount(context, Subvolume::Media, "/data", "")?;
+    unit.mount(context, Subvolume::Thumbs, "/data/thumbs", "")?;
+    unit.mount(context, Subvolume::EncodedVideo, "/data/encoded-video", "")?;
+    // Immich deletes originals of an external library when its trash is emptied, unless it cannot.
+    unit.mount(context, Subvolume::Icloud, "/external/icloud", ":ro")?;
+    unit.time_zone(context)?;
+    for (name, value) in &settings.immich.environment {
+        if is_reserved(name.as_str()) {
+            return Err(Refusal::new(
+                format!("immich.environment.{name}"),
+                "The agent sets this variable itself.",
+                format!("Remove `{name}` from [immich.environment]."),
+            ));
+        }
+        unit.environment(name.as_str(), value)?;
+    }
+    Ok(unit)
+}
+
+/// The operator's networks, each once.
+fn further_networks<'a>(context: &Context<'a>) -> Result<Vec<&'a str>, Refusal> {
+    let mut seen = BTreeSet::new();
+    let names = context.settings.network.server_networks.iter().map(crate::model::NetworkName::as_str);
+    let names = names.filter(|name| seen.insert(*name)).collect::<Vec<_>>();
+    if let Some(own) = names.iter().find(|name| network::is_own(name)) {
+        return Err(Refusal::new(
+            "network.server_networks",
+            format!("The server is on `{own}` already."),
+            format!("Remove \"{own}\" from `server_networks` in [network]."),
+        ));
+    }
+    Ok(names)
+}

@@ -1,0 +1,127 @@
+//! Building one file: a base, what is added to it, and the line that says whose it is.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Context, DesiredFile, Refusal};
+use crate::model::{HostPath, Service, Subvolume};
+use crate::quadlet::{File, Value};
+
+/// How every file of the agent begins, so that it is recognised.
+pub const MARKER: &str = "# Written by photos-agent.";
+
+/// The label by which a container tells which text of its unit it was made from.
+pub const HASH_LABEL: &str = "photos-agent.unit";
+
+/// A unit that is being written.
+#[derive(Debug)]
+pub(super) struct Unit {
+    file: File,
+}
+
+impl Unit {
+    /// Starts with an embedded base.
+    pub(super) fn base(text: &str) -> Result<Self, Refusal> {
+        // Every embedded base is parsed by a test, so that this is not seen outside one.
+        let broken = |error: crate::quadlet::ParseError| {
+            Refusal::new("embedded unit", error.to_string(), "This is a fault of photos-agent; please report it.")
+        };
+        File::parse(text).map(|file| Self { file }).map_err(broken)
+    }
+
+    /// Starts with the base of a service and adds what all services have: image, health and limits.
+    pub(super) fn service(base: &str, service: Service, context: &Context<'_>) -> Result<Self, Refusal> {
+        let mut unit = Self::base(base)?;
+        let image = context.images.run(service, &context.facts.lock);
+        unit.text("Image", &image.to_string())?;
+        let health = context.images.health(service);
+        unit.text("HealthCmd", health)?;
+        unit.text("HealthStartupCmd", health)?;
+        if let Some(limits) = context.settings.resources.get(&service.component()) {
+            if let Some(memory) = &limits.memory_max {
+                unit.add("Service", "MemoryMax", Value::literal(memory.as_str()))?;
+            }
+            if let Some(quota) = &limits.cpu_quota {
+                unit.add("Service", "CPUQuota", Value::literal(quota.as_str()))?;
+            }
+        }
+        Ok(unit)
+    }
+
+    /// Adds an entry, or says which key its value does not fit.
+    pub(super) fn add(
+        &mut self,
+        section: &'static str,
+        key: &'static str,
+        value: Result<Value, crate::model::Invalid>,
+    ) -> Result<(), Refusal> {
+        self.file.add(section, key, value.map_err(Refusal::of(key))?);
+        Ok(())
+    }
+
+    /// Adds a key of `[Container]` that is taken whole.
+    pub(super) fn text(&mut self, key: &'static str, text: &str) -> Result<(), Refusal> {
+        self.add("Container", key, Value::text(text))
+    }
+
+    /// Adds a variable.
+    pub(super) fn environment(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        let word = Value::word(&format!("{name}={value}"));
+        self.file.add("Container", "Environment", word.map_err(Refusal::of(name))?);
+        Ok(())
+    }
+
+    /// Mounts a subvolume at `target`, with `options` as podman-run(1) writes them (`:ro`), or none.
+    pub(super) fn mount(
+        &mut self,
+        context: &Context<'_>,
+        subvolume: Subvolume,
+        target: &str,
+        options: &str,
+    ) -> Result<(), Refusal> {
+        let path = context.places.of(subvolume);
+        self.text("Volume", &format!("{path}:{target}{options}"))?;
+        // The generator adds RequiresMountsFor= itself, but unquoted: a path with a space becomes two.
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        if !path.as_str().chars().all(plain) {
+            self.add("Unit", "RequiresMountsFor", Value::paths([&path]))?;
+        }
+        Ok(())
+    }
+
+    /// The host's time zone, or the one that the settings name.
+    pub(super) fn time_zone(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
+        match &context.settings.immich.timezone {
+            Some(zone) => self.environment("TZ", zone.as_str()),
+            None => self.text("Timezone", "local"),
+        }
+    }
+
+    /// Labels the container with the hash of this text, and returns the hash.
+    pub(super) fn label(&mut self) -> Result<String, Refusal> {
+        let digest = Sha256::digest(self.file.to_string());
+        let hash = digest.iter().take(8).fold(String::new(), |mut hex, byte| {
+            // Writing to a String does not fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        self.add("Container", "Label", Value::word(&format!("{HASH_LABEL}={hash}")))?;
+        Ok(hash)
+    }
+
+    /// The file at `path`.
+    pub(super) fn into_file(self, path: HostPath) -> DesiredFile {
+        let name = path.as_str().rsplit('/').next().unwrap_or_default();
+        let text = format!(
+            "{MARKER} Extend it with a drop-in, {name}.d/50-mine.conf; changes here are overwritten.\n\n{}",
+            self.file
+        );
+        DesiredFile { path, text, mode: 0o644 }
+    }
+}
+
+/// A file that is not a unit, so takes no drop-ins.
+pub(super) fn plain_file(path: HostPath, text: &str) -> DesiredFile {
+    DesiredFile { path, text: format!("{MARKER} Changes here are overwritten.\n\n{text}"), mode: 0o644 }
+}
