@@ -1,1 +1,2 @@
 //! Tests for any machine: pure code and the command line in a sealed folder.
+mod config;
