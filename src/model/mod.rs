@@ -7,6 +7,7 @@
 mod image;
 mod name;
 mod path;
+mod refusal;
 mod service;
 mod storage;
 mod value;
@@ -14,6 +15,7 @@ mod value;
 pub use image::{Digest, ImageRef};
 pub use name::{EnvironmentName, NetworkName, SecretName, UnitName};
 pub use path::{HostPath, Root};
+pub use refusal::Refusal;
 pub use service::{Component, Service};
 pub use storage::{Subvolume, Tree};
 pub use value::{CpuQuota, DatabaseStorage, MemorySize, PostgresMajor, Release, Subnet, TimeZone};
