@@ -35,8 +35,13 @@ impl Excerpt {
         }
         excerpt.indent = excerpt.text.len();
         let mut rest = lines.line(line).char_indices().map(|(at, c)| (start + at, c)).skip(skip);
+        let window: Vec<_> = rest.by_ref().take(WIDTH).collect();
+        // Of the secrets of a file, which may be many, those that are looked at here.
+        let last = window.last().map_or(0, |(at, _)| *at);
+        let first = window.first().map_or(0, |(at, _)| *at);
+        let secret: Vec<_> = secret.iter().filter(|range| range.start <= last && first < range.end).collect();
         let mut covered = false;
-        for (at, c) in rest.by_ref().take(WIDTH) {
+        for (at, c) in window {
             let hide = secret.iter().any(|range| range.contains(&at));
             let shown = match (hide, covered) {
                 (true, true) => String::new(),

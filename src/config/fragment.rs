@@ -15,10 +15,13 @@ use super::keys::{self, Key, Kind};
 use super::meaning::{self, Refusal};
 use super::nearest::nearest;
 use super::problems::{Problem, Problems};
-use super::source::{Place, Source};
+use super::source::{Lines, Place, Source};
 use super::value::{Entry, Value, quoted};
 use super::variables;
 use crate::model::{CpuQuota, EnvironmentName, ImageRef, MemorySize, Subnet};
+
+/// Lines of one file that are reported as not being TOML; the later ones mostly follow from the first.
+const SYNTAX_LIMIT: usize = 20;
 
 /// The entries of one file, by dotted key.
 pub(super) type Fragment = BTreeMap<String, Entry>;
@@ -32,7 +35,7 @@ pub(super) fn read(number: usize, source: &Source, problems: &mut Problems) -> O
         reader.section("", document.get_ref());
         return Some(reader.entries);
     }
-    reader.syntax(source.content(), &errors);
+    reader.syntax(source, &errors);
     None
 }
 
@@ -49,16 +52,21 @@ impl Reader<'_> {
         Place { source: self.source, span: start..span.end.clamp(start, self.length) }
     }
 
-    fn syntax(&mut self, text: &str, errors: &[toml::de::Error]) {
-        let mut last_line = None;
+    fn syntax(&mut self, source: &Source, errors: &[toml::de::Error]) {
+        let lines = Lines::new(source);
+        let mut reported: Vec<usize> = Vec::new();
         for error in errors {
             let place = self.place(error.span().unwrap_or(0..0));
-            let start = text.get(..place.span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+            let line = lines.number(place.span.start);
             // After a first error the parser stumbles over the rest of the line.
-            if last_line.replace(start) == Some(start) {
+            if reported.contains(&line) {
                 continue;
             }
-            self.cover_line(text, start);
+            if reported.len() == SYNTAX_LIMIT {
+                break;
+            }
+            reported.push(line);
+            self.cover_line(source.content(), lines.start(line));
             let message = printable(error.message());
             let (message, expected) = message.split_once(", expected ").unwrap_or((&message, ""));
             let problem = Problem::new(format!("not valid TOML: {message}"));
@@ -67,12 +75,21 @@ impl Reader<'_> {
         }
     }
 
-    /// Covers what follows the `=` of a line that could not be parsed and talks of a secret.
+    /// Covers what may be a secret in a line that could not be parsed: all that follows a name which
+    /// looks like one, be it in this line or in that of the last `=` before, which it may go on.
     fn cover_line(&mut self, text: &str, start: usize) {
-        let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or("");
-        let secret = line.split(|c: char| !c.is_alphanumeric() && c != '_').any(variables::looks_secret);
-        if let Some(equals) = line.find('=').filter(|_| secret) {
-            let place = self.place(start + equals + 1..start + line.len());
+        let end = text.get(start..).and_then(|rest| rest.find('\n')).map_or(text.len(), |length| start + length);
+        let equals = text.get(..end).and_then(|before| before.rfind('=')).unwrap_or(start).min(start);
+        let from = text.get(..equals).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let mut words = text.get(from..end).unwrap_or("").split_inclusive(|c: char| !c.is_alphanumeric() && c != '_');
+        let mut after = from;
+        if words.any(|word| {
+            after += word.len();
+            variables::looks_secret(word.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_'))
+        }) {
+            let equals =
+                text.get(after..end).and_then(|rest| rest.find('=')).filter(|at| *at <= 2).map_or(0, |at| at + 1);
+            let place = self.place((after + equals).max(start)..end);
             self.problems.cover(place);
         }
     }
@@ -113,9 +130,9 @@ impl Reader<'_> {
     fn unknown(&mut self, section: &str, name: &Spanned<std::borrow::Cow<'_, str>>) {
         let known = keys::below(section);
         let written = name.get_ref().as_ref();
-        let help = nearest(written, known.iter().copied())
-            .map(|close| format!("did you mean `{close}`?"))
-            .or_else(|| elsewhere(written));
+        let in_quotes = keys::find(written).map(|key| format!("write {} without quotes", key.path));
+        let close = || nearest(written, known.iter().copied()).map(|close| format!("did you mean `{close}`?"));
+        let help = in_quotes.or_else(close).or_else(|| elsewhere(written));
         let expected = format!("one of: {}", known.into_iter().collect::<Vec<_>>().join(", "));
         let problem = Problem::of_key("unknown key", &dotted(section, written)).expected(expected).help(help);
         let place = self.place(name.span());

@@ -110,11 +110,19 @@ fn listen_instead(text: &str) -> Option<String> {
 
 /// A time zone.
 pub(super) fn time_zone(text: &str) -> Result<TimeZone, Refusal> {
-    text.parse().map_err(|invalid: Invalid| {
-        let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-        let help = nearest(text, known.iter().map(String::as_str)).map(did_you_mean);
-        Refusal { help, ..invalid.into() }
-    })
+    let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    // The look-up takes `europe/oslo` too, but a container finds its zone by the name of a file.
+    let other_case = known.iter().find(|name| name.eq_ignore_ascii_case(text) && *name != text);
+    match (text.parse(), other_case) {
+        (Ok(zone), None) => Ok(zone),
+        (Ok(_), Some(name)) => {
+            Err(Refusal::new("a time zone as the IANA database writes it", Some(did_you_mean(name))))
+        }
+        (Err(invalid), _) => {
+            let help = nearest(text, known.iter().map(String::as_str)).map(did_you_mean);
+            Err(Refusal { help, ..Invalid::into(invalid) })
+        }
+    }
 }
 
 /// The major version of the database.

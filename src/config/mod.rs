@@ -10,8 +10,10 @@
 //! variable by variable; a list is replaced whole by the later file. A variable that an earlier file
 //! sets can be set otherwise, but not be taken away.
 //!
-//! Everything that is wrong is reported at once ([`Diagnostics`]), and nothing panics, whatever the
-//! bytes. No report shows the value of anything that looks like a secret.
+//! Everything that is wrong is reported at once ([`Diagnostics`]): of a file that is not TOML only that,
+//! and what values mean together only when all files could be read. The report has an end for a file of
+//! any content, and nothing panics, whatever the bytes. No report shows the value of anything that
+//! looks like a secret.
 
 mod diagnostic;
 mod excerpt;

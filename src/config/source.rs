@@ -71,10 +71,15 @@ impl<'a> Lines<'a> {
     /// Where the byte `offset` is, which may lie anywhere.
     pub fn position(&self, offset: usize) -> Position {
         let offset = self.boundary(offset);
-        let line = self.starts.partition_point(|start| *start <= offset);
+        let line = self.number(offset);
         let start = self.start(line);
         let column = self.text.get(start..offset).map_or(1, |before| before.chars().count() + 1);
         Position { line, column }
+    }
+
+    /// The number of the line in which the byte `offset` is.
+    pub fn number(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset)
     }
 
     /// The line that a person counts as `line`, without its end.

@@ -1,8 +1,14 @@
-//! Configuration: what operators get to read when they make a mistake, and properties of any input.
+//! Configuration: what operators get to read, and properties of any input.
 
 #![cfg(test)]
 
-use photos_agent::config::{self, Loaded, Source};
+mod files;
+mod mistakes;
+mod properties;
+mod shown;
+mod template;
+
+use photos_agent::config::{self, Diagnostics, Loaded, Source};
 
 /// The texts as the files config.toml, config.d/1.toml and so on.
 fn sources(texts: &[&str]) -> Vec<Source> {
@@ -17,23 +23,6 @@ fn loaded(texts: &[&str]) -> Loaded {
     config::parse(&sources(texts)).unwrap_or_else(|diagnostics| panic!("{texts:?}\n{diagnostics}"))
 }
 
-fn refused(texts: &[&str]) -> String {
-    config::parse(&sources(texts)).unwrap_err().to_string()
-}
-
-#[test]
-fn an_unknown_key_is_answered_with_the_nearest() {
-    insta::assert_snapshot!(refused(&["[storage]\n\nrot = \"/srv/photos\"\n"]), @r#"
-    /etc/photos-agent/config.toml:3:1: unknown key `storage.rot`
-      3 | rot = "/srv/photos"
-        | ^^^
-      expected one of: databases, ml_cache, root
-      did you mean `root`?
-    "#);
-}
-
-#[test]
-fn later_files_win() {
-    let loaded = loaded(&["[storage]\nroot = \"/a\"\n", "[storage]\nroot = \"/b\"\n"]);
-    assert_eq!(loaded.settings.storage.root.as_str(), "/b");
+fn refused(texts: &[&str]) -> Diagnostics {
+    config::parse(&sources(texts)).unwrap_err()
 }
