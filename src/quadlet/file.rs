@@ -193,8 +193,8 @@ mod tests {
     fn comments_and_continuations_are_read_as_systemd_does() {
         let text = "# one\n[A]\n; two\nKey = a \\\n# inside\n  b\nKey=\n[B]\nX-Y=\tq = r \r\n[A]\nLast=1";
         let file = read(text);
-        assert_eq!(file.to_string(), "[A]\nKey=a   b\nKey=\nLast=1\n\n[B]\nX-Y=q = r\n");
-        assert_eq!(file.values("A", "Key").collect::<Vec<_>>(), ["a   b", ""]);
+        assert_eq!(file.to_string(), "[A]\nKey=a  b\nKey=\nLast=1\n\n[B]\nX-Y=q = r\n");
+        assert_eq!(file.values("A", "Key").collect::<Vec<_>>(), ["a  b", ""]);
         assert_eq!(read(&file.to_string()), file);
     }
 
