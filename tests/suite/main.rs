@@ -1,1 +1,4 @@
 //! Tests for any machine: pure code and the command line in a sealed folder.
+
+mod docs;
+mod rooms;
