@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::config::Settings;
 use crate::host::{Host, files, kernel, storage};
-use crate::model::{HostPath, PostgresMajor, Root, UnitName};
+use crate::model::{HostPath, PlaceState, PodmanState, PostgresMajor, Root, UnitName, UnitState};
 use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
 use crate::record::{Generations, ImageLock, Pending, RecordError};
 use crate::stack::{self, Desired, Facts, INNER_INTERFACE, Programs, QUADLETS};
@@ -56,21 +56,18 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
     })
 }
 
-async fn observe_podman(host: &Host) -> Result<crate::plan::PodmanState, Unreachable> {
+async fn observe_podman(host: &Host) -> Result<PodmanState, Unreachable> {
     host.podman.observe().await.map_err(|error| Unreachable(chain(&error)))
 }
 
-async fn observe_units(
-    host: &Host,
-    desired: &Desired,
-) -> Result<BTreeMap<UnitName, crate::plan::UnitState>, Unreachable> {
+async fn observe_units(host: &Host, desired: &Desired) -> Result<BTreeMap<UnitName, UnitState>, Unreachable> {
     let mut names: Vec<UnitName> = desired.units().cloned().collect();
     names.extend(PODMAN_SOCKET.parse::<UnitName>());
     let systemd = host.systemd().await.map_err(|error| Unreachable(chain(&error)))?;
     systemd.units(&names).await.map_err(|error| Unreachable(chain(&error)))
 }
 
-fn observe_places(root: &Root, desired: &Desired) -> BTreeMap<HostPath, Result<crate::plan::PlaceState, String>> {
+fn observe_places(root: &Root, desired: &Desired) -> BTreeMap<HostPath, Result<PlaceState, String>> {
     let folders = desired.folders.iter().map(|folder| &folder.path);
     let subvolumes = desired.subvolumes.iter().map(|place| &place.path);
     let look = |path: &HostPath| storage::observe(&root.join(path.as_path())).map_err(|error| chain(&error));

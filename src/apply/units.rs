@@ -9,8 +9,8 @@ use crate::host::files::{self, Change};
 use crate::host::generator::{self, GeneratorError, Staged};
 use crate::host::systemd::{JobNews, JobResult, Verb};
 use crate::host::{Host, journal};
-use crate::model::{HostPath, UnitName};
-use crate::plan::{ActiveState, FileChange, LoadState, UnitState};
+use crate::model::{ActiveState, HostPath, LoadState, UnitName, UnitState};
+use crate::plan::FileChange;
 use crate::stack::{Desired, QUADLETS};
 
 /// How many of a failed unit's last journal lines are repeated.

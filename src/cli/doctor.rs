@@ -9,7 +9,7 @@ use crate::apply::{self, Survey};
 use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::host::{generator, process};
-use crate::plan::LoadState;
+use crate::model::LoadState;
 use crate::stack::INNER_INTERFACE;
 
 #[derive(Serialize)]

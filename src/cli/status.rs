@@ -15,8 +15,7 @@ use crate::cli::{Context, time};
 use crate::config::Settings;
 use crate::host::storage::{Space, space};
 use crate::host::{Host, lock};
-use crate::model::{HostPath, Refusal, UnitName};
-use crate::plan::{ActiveState, UnitState};
+use crate::model::{ActiveState, HostPath, Refusal, UnitName, UnitState};
 use crate::record::{Generations, Pending};
 
 #[derive(Serialize)]

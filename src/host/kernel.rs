@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::host::files::{self, FileError};
+use crate::model::Kernel;
 use crate::model::Root;
-use crate::plan::Kernel;
 
 const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 

@@ -12,8 +12,8 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::model::{ContainerState, HASH_LABEL, NetworkState, PodmanState, SecretState};
 use crate::model::{Digest, ImageRef, NetworkName, SecretName};
-use crate::plan::{ContainerState, NetworkState, PodmanState, SecretState};
 
 /// Where a rootful Podman listens (podman.socket).
 pub const SOCKET: &str = "/run/podman/podman.sock";
@@ -309,7 +309,7 @@ impl Container {
             // Podman lists whole seconds only.
             created: self.created,
             unit: labels.get("PODMAN_SYSTEMD_UNIT").cloned(),
-            hash: labels.get(crate::stack::HASH_LABEL).cloned(),
+            hash: labels.get(HASH_LABEL).cloned(),
         };
         self.names.unwrap_or_default().into_iter().map(move |name| (name, state.clone()))
     }
@@ -336,7 +336,7 @@ impl Network {
         NetworkState {
             internal: self.internal,
             subnets: self.subnets.unwrap_or_default().into_iter().map(|subnet| subnet.subnet).collect(),
-            hash: self.labels.unwrap_or_default().remove(crate::stack::HASH_LABEL),
+            hash: self.labels.unwrap_or_default().remove(HASH_LABEL),
         }
     }
 }

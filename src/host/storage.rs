@@ -15,7 +15,7 @@ use nix::libc;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
 
 use crate::host::process;
-use crate::plan::{PlaceState, SubvolumeState};
+use crate::model::{PlaceState, SubvolumeState};
 
 /// `FS_NOCOW_FL` of linux/fs.h: data is written in place.
 const FS_NOCOW_FL: libc::c_long = 0x0080_0000;

@@ -13,7 +13,7 @@ use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 
 use crate::host::proxy::{ManagerProxy, PropertiesProxy};
 use crate::model::UnitName;
-use crate::plan::{ActiveState, LoadState, UnitState};
+use crate::model::{ActiveState, LoadState, UnitState};
 
 const SERVICE: &str = "org.freedesktop.systemd1";
 const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";

@@ -9,6 +9,7 @@ mod name;
 mod path;
 mod refusal;
 mod service;
+mod state;
 mod storage;
 mod value;
 
@@ -17,6 +18,10 @@ pub use name::{EnvironmentName, NetworkName, SecretName, UnitName};
 pub use path::{HostPath, Root};
 pub use refusal::Refusal;
 pub use service::{Component, Service};
+pub use state::{
+    ActiveState, ContainerState, HASH_LABEL, Kernel, LoadState, NetworkState, PlaceState, PodmanState, SecretState,
+    SubvolumeState, UnitState,
+};
 pub use storage::{Subvolume, Tree};
 pub use value::{CpuQuota, DatabaseStorage, MemorySize, PostgresMajor, Release, Subnet, TimeZone};
 

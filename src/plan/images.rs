@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::{Plan, PodmanState, Step};
+use crate::model::PodmanState;
+use crate::plan::{Plan, Step};
 use crate::stack::Desired;
 
 pub(super) fn plan(podman: &PodmanState, desired: &Desired, plan: &mut Plan) {

@@ -12,14 +12,11 @@ mod step;
 mod storage;
 mod units;
 
-pub use observed::{
-    ActiveState, ContainerState, Kernel, LoadState, NetworkState, Observed, PlaceState, PodmanState, SecretState,
-    SubvolumeState, UnitState, Unreachable,
-};
+pub use observed::{Observed, Unreachable};
 pub use services::Wanted;
 pub use step::{FileChange, Plan, Planned, Step};
 
-use crate::model::UnitName;
+use crate::model::{ActiveState, PodmanState, UnitName, UnitState};
 use crate::stack::Desired;
 
 /// Units of the host's own that the stack leans on.

@@ -1,6 +1,7 @@
 //! Networks: quadlet makes them and never changes them, so a changed one is removed and made anew.
 
-use crate::plan::{ActiveState, Observed, Plan, PodmanState, Step, unit};
+use crate::model::{ActiveState, PodmanState};
+use crate::plan::{Observed, Plan, Step, unit};
 use crate::stack::{Desired, DesiredNetwork};
 
 /// A network that must go, and why.

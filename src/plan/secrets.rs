@@ -1,7 +1,7 @@
 //! Secrets: made once, and never again while a database knows the old one.
 
-use crate::model::{HostPath, SecretName, Subvolume};
-use crate::plan::{Observed, PlaceState, Plan, PodmanState, Step, SubvolumeState};
+use crate::model::{HostPath, PlaceState, PodmanState, SecretName, Subvolume, SubvolumeState};
+use crate::plan::{Observed, Plan, Step};
 use crate::stack::Desired;
 
 pub(super) fn plan(observed: &Observed, podman: &PodmanState, desired: &Desired, plan: &mut Plan) {

@@ -1,6 +1,7 @@
 //! Services: what runs and should not, what does not and should, what runs from an old text.
 
-use crate::plan::{ActiveState, LoadState, Observed, Plan, PodmanState, Step, networks, unit};
+use crate::model::{ActiveState, LoadState, PodmanState};
+use crate::plan::{Observed, Plan, Step, networks, unit};
 use crate::stack::{Desired, DesiredService};
 
 /// Whether the stack is meant to be up.

@@ -1,7 +1,7 @@
 //! Folders and subvolumes: make what is missing, mend what can be, refuse what would cost data.
 
-use crate::model::{HostPath, Subvolume};
-use crate::plan::{Observed, PlaceState, Plan, Step, SubvolumeState};
+use crate::model::{HostPath, PlaceState, Subvolume, SubvolumeState};
+use crate::plan::{Observed, Plan, Step};
 use crate::stack::{Desired, Folder, SubvolumePlace};
 
 pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {

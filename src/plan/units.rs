@@ -1,7 +1,7 @@
 //! The files that the agent owns: write what differs, remove what nothing wants, touch nothing else.
 
-use crate::model::{HostPath, UnitName};
-use crate::plan::{FileChange, LoadState, Observed, Plan, Step, unit};
+use crate::model::{HostPath, LoadState, UnitName};
+use crate::plan::{FileChange, Observed, Plan, Step, unit};
 use crate::stack::{Desired, DesiredFile, FIREWALL_RULES, MARKER, QUADLETS};
 
 pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {

@@ -27,7 +27,7 @@ use images::Images;
 use places::Places;
 
 pub use server::is_reserved;
-pub use unit::{HASH_LABEL, MARKER};
+pub use unit::MARKER;
 
 /// Where the agent's quadlets lie.
 pub const QUADLETS: &str = "/etc/containers/systemd/photos-agent";
@@ -123,7 +123,7 @@ pub struct DesiredNetwork {
     pub interface: String,
     /// The service that creates it.
     pub unit: UnitName,
-    /// Names the unit's text; a network that was made from it carries it as [`HASH_LABEL`].
+    /// Names the unit's text; a network that was made from it carries it as [`crate::model::HASH_LABEL`].
     pub hash: String,
 }
 
@@ -149,7 +149,7 @@ pub struct DesiredService {
     pub unit: UnitName,
     /// What it runs: by digest as soon as the image is locked.
     pub image: ImageRef,
-    /// Names the unit's text; a container that was made from it carries it as [`HASH_LABEL`].
+    /// Names the unit's text; a container that was made from it carries it as [`crate::model::HASH_LABEL`].
     pub hash: String,
     /// The services that have to be healthy before it starts.
     pub needs: Vec<Service>,

@@ -5,14 +5,11 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{Context, DesiredFile, Refusal};
-use crate::model::{HostPath, Service, Subvolume, UnitName};
+use crate::model::{HASH_LABEL, HostPath, Service, Subvolume, UnitName};
 use crate::quadlet::{File, Value};
 
 /// How every file of the agent begins, so that it is recognised.
 pub const MARKER: &str = "# Written by photos-agent.";
-
-/// The label by which a container tells which text of its unit it was made from.
-pub const HASH_LABEL: &str = "photos-agent.unit";
 
 /// A unit that is being written.
 #[derive(Debug)]

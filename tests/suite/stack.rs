@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use photos_agent::config::{Immich, Limits, Network, Postgres, Settings, Storage};
 use photos_agent::model::{Component, DatabaseStorage, Digest, ImageRef, PostgresMajor, Service, Subvolume};
 use photos_agent::quadlet::{FLOOR, File, since};
-use photos_agent::stack::{Desired, Facts, HASH_LABEL, MARKER, Programs, desire};
+use photos_agent::model::HASH_LABEL;
+use photos_agent::stack::{Desired, Facts, MARKER, Programs, desire};
 use proptest::prelude::*;
 
 /// What an empty configuration means.
