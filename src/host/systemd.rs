@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 
@@ -86,10 +87,12 @@ pub enum JobNews<'a> {
 }
 
 /// The one connection to systemd.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Systemd {
     bus: Connection,
     manager: ManagerProxy<'static>,
+    /// systemd sends signals of jobs to subscribers only, and takes one subscription per connection.
+    subscribed: OnceCell<()>,
 }
 
 impl Systemd {
@@ -97,7 +100,7 @@ impl Systemd {
     pub async fn connect() -> Result<Self, SystemdError> {
         let bus = Connection::system().await.map_err(SystemdError::Unreachable)?;
         let manager = ManagerProxy::new(&bus).await.map_err(SystemdError::Unreachable)?;
-        Ok(Self { bus, manager })
+        Ok(Self { bus, manager, subscribed: OnceCell::new() })
     }
 
     /// The state of each unit, known to systemd or not.
@@ -147,7 +150,8 @@ impl Systemd {
     ) -> Result<Vec<JobResult>, SystemdError> {
         // The match must be there before the first job: a fast one is gone before a later subscription.
         let mut removed = self.manager.receive_job_removed().await.map_err(SystemdError::Unreachable)?;
-        self.manager.subscribe().await.map_err(SystemdError::Unreachable)?;
+        let subscribe = || self.manager.subscribe();
+        self.subscribed.get_or_try_init(subscribe).await.map_err(SystemdError::Unreachable)?;
         let begun = Instant::now();
         let mut waiting = BTreeMap::new();
         for unit in units {
