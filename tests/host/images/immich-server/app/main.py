@@ -10,7 +10,16 @@ import psycopg2.extensions
 
 import config
 import jobs
-import routes_server  # noqa: F401 (each of these declares its routes)
+
+# each of these declares its routes or its jobs
+import library  # noqa: F401
+import media_jobs  # noqa: F401
+import routes_admin  # noqa: F401
+import routes_assets  # noqa: F401
+import routes_jobs  # noqa: F401
+import routes_libraries  # noqa: F401
+import routes_server  # noqa: F401
+import routes_users  # noqa: F401
 from app import App
 from database import Database
 from log import Log
