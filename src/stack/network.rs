@@ -3,7 +3,7 @@
 use super::unit::{Unit, plain_file};
 use super::{Context, DesiredFile, DesiredNetwork, QUADLETS, Refusal, STATE, UNITS};
 use crate::config::Settings;
-use crate::model::{HostPath, NetworkName, Subnet, UnitName};
+use crate::model::{HostPath, Invalid, NetworkName, Subnet, UnitName};
 use crate::quadlet::{OnFailure, Value};
 
 const INNER: &str = include_str!("../../quadlets/photos.network");
@@ -38,18 +38,26 @@ pub(super) fn files(context: &Context<'_>) -> Result<Vec<DesiredFile>, Refusal> 
     let mut inner = Unit::base(INNER)?;
     inner.add("Network", "Subnet", Value::text(&subnet.to_string()))?;
 
-    let rules = HostPath::constant(format!("{STATE}/firewall.nft"));
     let mut firewall = Unit::base(FIREWALL)?;
-    let load = Value::command(OnFailure::Fail, &context.facts.programs.nft, ["-f", rules.as_str()]);
-    firewall.add("Service", "ExecStart", load)?;
+    firewall.add("Service", "ExecStart", load_rules(context))?;
+    firewall.add("Service", "ExecReload", load_rules(context))?;
 
     Ok(vec![
         inner.into_file(HostPath::constant(format!("{QUADLETS}/photos.network"))),
         Unit::base(EGRESS)?.into_file(HostPath::constant(format!("{QUADLETS}/photos-egress.network"))),
         firewall.into_file(HostPath::constant(format!("{UNITS}/{}", super::FIREWALL))),
-        plain_file(rules, &firewall_rules(subnet)),
+        plain_file(rules(), &firewall_rules(subnet)),
         plain_file(HostPath::constant("/etc/sysctl.d/60-photos-agent.conf"), SYSCTL),
     ])
+}
+
+/// The command that loads the rules, however often.
+pub(super) fn load_rules(context: &Context<'_>) -> Result<Value, Invalid> {
+    Value::command(OnFailure::Fail, &context.facts.programs.nft, ["-f", rules().as_str()])
+}
+
+fn rules() -> HostPath {
+    HostPath::constant(format!("{STATE}/firewall.nft"))
 }
 
 /// Forwarding has to be on before the first network is made.
@@ -74,7 +82,7 @@ fn firewall_rules(subnet: Subnet) -> String {
     let gateway = subnet.gateway();
     format!(
         "\
-# Loaded by photos-firewall.service. Made, deleted and made again in one transaction: there is no moment without it.
+# Loaded by photos-firewall.service and before each container. Made, deleted and made again in one transaction: there is no moment without it.
 table inet photos_agent
 delete table inet photos_agent
 table inet photos_agent {{
