@@ -103,18 +103,6 @@ pub(super) async fn remove(host: &Host, paths: &[HostPath]) -> Result<(), StepEr
     Ok(host.systemd().await?.reload().await?)
 }
 
-/// Runs the oneshot that loads the rules; it is down again when it is done.
-pub(super) async fn load_firewall(host: &Host, unit: &UnitName) -> Result<(), StepError> {
-    let systemd = host.systemd().await?;
-    let results = systemd.run_jobs(Verb::Start, std::slice::from_ref(unit), &mut |_| {}).await?;
-    let failed: Vec<String> = results
-        .iter()
-        .filter(|job| job.result != "done")
-        .map(|job| failure(Verb::Start, job, &UnitState::default()).unwrap_or_default())
-        .collect();
-    if failed.is_empty() { Ok(()) } else { Err(StepError::Jobs(failed)) }
-}
-
 /// Requests jobs, tells their progress, and fails with each unit that is not as it should be after.
 pub(super) async fn jobs(
     host: &Host,

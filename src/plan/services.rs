@@ -50,11 +50,9 @@ pub(super) fn plan(
         plan.notes.push((*why).to_owned());
         return;
     }
-    for name in [&desired.firewall, &desired.target] {
-        let state = unit(observed, name.as_str());
-        if state.file_state != "enabled" && (!observed.converged || state.load != LoadState::Loaded) {
-            plan.step(Step::Enable { unit: name.clone() }, "the stack comes up at boot without the agent");
-        }
+    let target = unit(observed, desired.target.as_str());
+    if target.file_state != "enabled" && (!observed.converged || target.load != LoadState::Loaded) {
+        plan.step(Step::Enable { unit: desired.target.clone() }, "the stack comes up at boot without the agent");
     }
     let lost = networks::lost(observed, podman, desired);
     if !lost.is_empty() {
@@ -71,6 +69,9 @@ fn start_and_restart(observed: &Observed, podman: &PodmanState, desired: &Desire
     if was_stopped || target.active != ActiveState::Active {
         start.push(desired.target.clone());
     }
+    if unit(observed, desired.firewall.as_str()).active != ActiveState::Active {
+        start.push(desired.firewall.clone());
+    }
     for service in &desired.services {
         let state = unit(observed, service.unit.as_str());
         if was_stopped || state.active != ActiveState::Active {
@@ -85,7 +86,11 @@ fn start_and_restart(observed: &Observed, podman: &PodmanState, desired: &Desire
         plan.step(Step::Restart { units: restart }, reasons.1.join("; "));
     }
     if !start.is_empty() {
-        let reason = if reasons.0.is_empty() { "photos.target is not active".to_owned() } else { reasons.0.join("; ") };
+        let reason = if reasons.0.is_empty() {
+            "photos.target or its firewall is not active".to_owned()
+        } else {
+            reasons.0.join("; ")
+        };
         plan.step(Step::Start { units: start }, reason);
     }
 }

@@ -116,8 +116,6 @@ pub enum Step {
     AllowForwarding,
     /// Turns forwarding off on the inner bridge.
     DenyInnerForwarding,
-    /// Loads the firewall's rules, which a service's start does as well.
-    LoadFirewall,
     /// Stops units.
     Stop {
         /// The units.
@@ -181,7 +179,6 @@ impl fmt::Display for Step {
             Self::RemoveNetwork { network, .. } => write!(f, "remove network {network}"),
             Self::AllowForwarding => f.write_str("turn on net.ipv4.ip_forward"),
             Self::DenyInnerForwarding => f.write_str("turn off forwarding on the inner bridge"),
-            Self::LoadFirewall => f.write_str("load the firewall's rules"),
             Self::Stop { units } => write!(f, "stop {}", join(units)),
             Self::Start { units } => write!(f, "start {}", join(units)),
             Self::Restart { units } => write!(f, "restart {}", join(units)),

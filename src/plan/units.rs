@@ -16,9 +16,9 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
         plan.step(Step::Reload, reason);
     }
     plan_strays(observed, desired, plan);
-    // Where there were none before, the first service's start loads them.
+    // Where there were none before, the start of the first service loads them.
     if new_rules {
-        plan.step(Step::LoadFirewall, "its rules changed");
+        plan.step(Step::Restart { units: vec![desired.firewall.clone()] }, "its rules changed");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::unit::{Unit, plain_file};
 use super::{Context, DesiredFile, DesiredNetwork, FIREWALL_RULES, QUADLETS, Refusal, UNITS};
-use crate::model::{HostPath, NetworkName, Subnet, UnitName};
+use crate::model::{HostPath, Invalid, NetworkName, Subnet, UnitName};
 use crate::quadlet::{OnFailure, Value};
 
 const INNER: &str = include_str!("../../quadlets/photos.network");
@@ -28,17 +28,16 @@ pub(super) fn networks(context: &Context<'_>) -> Result<(Vec<DesiredFile>, Vec<D
     let (inner_file, inner) = network(inner, INNER_NETWORK, Some(subnet))?;
     let (egress_file, egress) = network(Unit::base(EGRESS)?, EGRESS_NETWORK, None)?;
 
-    let rules = HostPath::constant(FIREWALL_RULES);
     let mut firewall = Unit::base(FIREWALL)?;
-    let load = Value::command(OnFailure::Fail, &context.facts.programs.nft, ["-f", rules.as_str()]);
-    firewall.add("Service", "ExecStart", load)?;
+    firewall.add("Service", "ExecStart", load_rules(context))?;
+    firewall.add("Service", "ExecReload", load_rules(context))?;
     let firewall_path = HostPath::constant(format!("{UNITS}/{}", super::FIREWALL));
 
     let files = vec![
         inner_file,
         egress_file,
         firewall.into_file(firewall_path, UnitName::constant(super::FIREWALL)),
-        plain_file(rules, &firewall_rules(subnet)),
+        plain_file(rules(), &firewall_rules(subnet)),
         plain_file(HostPath::constant("/etc/sysctl.d/60-photos-agent.conf"), SYSCTL),
     ];
     Ok((files, vec![inner, egress]))
@@ -60,6 +59,15 @@ fn network(
         hash,
     };
     Ok((unit.into_file(HostPath::constant(format!("{QUADLETS}/{name}.network")), service), desired))
+}
+
+/// The command that loads the rules, however often.
+pub(super) fn load_rules(context: &Context<'_>) -> Result<Value, Invalid> {
+    Value::command(OnFailure::Fail, &context.facts.programs.nft, ["-f", rules().as_str()])
+}
+
+fn rules() -> HostPath {
+    HostPath::constant(FIREWALL_RULES)
 }
 
 /// Forwarding has to be on before the first network is made.
@@ -84,7 +92,7 @@ fn firewall_rules(subnet: Subnet) -> String {
     let gateway = subnet.gateway();
     format!(
         "\
-# Loaded by photos-firewall.service. Made, deleted and made again in one transaction: there is no moment without it.
+# Loaded by photos-firewall.service and before each container. Made, deleted and made again in one transaction: there is no moment without it.
 table inet photos_agent
 delete table inet photos_agent
 table inet photos_agent {{

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Context, DesiredFile, Refusal};
+use super::{Context, DesiredFile, Refusal, network};
 use crate::model::{HASH_LABEL, HostPath, Service, Subvolume, UnitName};
 use crate::quadlet::{File, Value};
 
@@ -27,7 +27,7 @@ impl Unit {
         File::parse(text).map(|file| Self { file }).map_err(broken)
     }
 
-    /// Starts with the base of a service and adds what all services have: image, health and limits.
+    /// Starts with the base of a service and adds what all services have: image, health, firewall and limits.
     pub(super) fn service(base: &str, service: Service, context: &Context<'_>) -> Result<Self, Refusal> {
         let mut unit = Self::base(base)?;
         let image = context.images.run(service, &context.facts.lock);
@@ -35,6 +35,8 @@ impl Unit {
         let health = context.images.health(service);
         unit.text("HealthCmd", health)?;
         unit.text("HealthStartupCmd", health)?;
+        // No container without the rules: a service whose rules cannot be loaded does not start.
+        unit.add("Service", "ExecStartPre", network::load_rules(context))?;
         if let Some(limits) = context.settings.resources.get(&service.component()) {
             if let Some(memory) = &limits.memory_max {
                 unit.add("Service", "MemoryMax", Value::literal(memory.as_str()))?;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use photos_agent::config::{Immich, Limits, Network, Postgres, Settings, Storage};
+use photos_agent::model::HASH_LABEL;
 use photos_agent::model::{Component, DatabaseStorage, Digest, ImageRef, PostgresMajor, Service, Subvolume};
 use photos_agent::quadlet::{FLOOR, File, since};
-use photos_agent::model::HASH_LABEL;
 use photos_agent::stack::{Desired, Facts, MARKER, Programs, desire};
 use proptest::prelude::*;
 
