@@ -74,7 +74,7 @@ pub enum ApplyError {
         step: String,
         /// Why.
         #[source]
-        source: StepError,
+        source: Box<StepError>,
     },
     /// The steps were taken and the host is still not as it should be.
     #[error("the host changed while it was being changed; still to do: {0}")]

@@ -73,7 +73,7 @@ pub(super) async fn run(
         let begun = operation.step(&words, &planned.reason, planned.step == Step::StopStack)?;
         progress.hear(Event::Step { step: &words, reason: &planned.reason });
         let result = execute(host, survey, &planned.step, operation.id(), progress).await;
-        result.map_err(|source| ApplyError::Step { step: words, source })?;
+        result.map_err(|source| ApplyError::Step { step: words, source: Box::new(source) })?;
         operation.step_done(begun);
         if reveals(at, &planned.step) {
             break;
@@ -87,8 +87,9 @@ fn check_units(host: &Host, survey: &Survey) -> Result<(), ApplyError> {
     if !survey.plan.steps.iter().any(|planned| installs(&planned.step)) {
         return Ok(());
     }
-    units::check(host, &survey.desired)
-        .map_err(|source| ApplyError::Step { step: "check the units".to_owned(), source: source.into() })
+    let failed =
+        |error: GeneratorError| ApplyError::Step { step: "check the units".to_owned(), source: Box::new(error.into()) };
+    units::check(host, &survey.desired).map_err(failed)
 }
 
 async fn execute(

@@ -1,5 +1,6 @@
 //! Unit files into place, all or nothing, and jobs followed to their end.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::apply::progress::{Event, Progress};
@@ -139,7 +140,7 @@ fn failure(verb: Verb, job: &JobResult, state: &UnitState) -> Option<String> {
     let unit = &job.unit;
     let mut text = format!("{unit}: {} (result of its job: {}", state.sub, job.result);
     if !state.result.is_empty() && state.result != "success" {
-        text.push_str(&format!(", of its last run: {}", state.result));
+        let _ = write!(text, ", of its last run: {}", state.result);
     }
     text.push(')');
     // A unit that waits for another has nothing to say of its own.
@@ -148,7 +149,7 @@ fn failure(verb: Verb, job: &JobResult, state: &UnitState) -> Option<String> {
             text.push_str("\n    ");
             text.push_str(&line);
         }
-        text.push_str(&format!("\n  more: journalctl -u {unit}"));
+        let _ = write!(text, "\n  more: journalctl -u {unit}");
     }
     Some(text)
 }

@@ -17,13 +17,11 @@ pub use services::Wanted;
 pub use step::{FileChange, Plan, Planned, Step};
 
 use crate::model::{ActiveState, PodmanState, UnitName, UnitState};
+use crate::quadlet::{FLOOR, PodmanVersion};
 use crate::stack::Desired;
 
 /// Units of the host's own that the stack leans on.
 pub const PODMAN_SOCKET: &str = "podman.socket";
-
-/// The oldest Podman whose quadlets know all keys that are written (docs/adr/0009).
-const PODMAN_FLOOR: (u64, u64) = (5, 4);
 
 /// Everything that takes the host from `observed` to `desired`.
 ///
@@ -75,12 +73,12 @@ fn enable_socket(plan: &mut Plan) {
 }
 
 fn refuse_old_podman(podman: &PodmanState, plan: &mut Plan) {
-    let mut numbers = podman.version.split('.').map_while(|part| part.parse::<u64>().ok());
+    let mut numbers = podman.version.split('.').map_while(|part| part.parse::<u32>().ok());
     if let (Some(major), Some(minor)) = (numbers.next(), numbers.next())
-        && (major, minor) < PODMAN_FLOOR
+        && PodmanVersion(major, minor) < FLOOR
     {
-        let why = format!("version {} is too old for the units that are written", podman.version);
-        plan.refuse("Podman", why, "upgrade to Podman 5.4 or newer (Debian 13, Fedora 41, RHEL 9.6)");
+        let why = format!("version {} does not know all keys of the units that are written", podman.version);
+        plan.refuse("Podman", why, format!("upgrade to Podman {FLOOR} or newer (Debian 13, Fedora 42, RHEL 9.6)"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Services: what runs and should not, what does not and should, what runs from an old text.
 
-use crate::model::{ActiveState, LoadState, PodmanState};
+use crate::model::{ActiveState, LoadState, PodmanState, UnitName};
 use crate::plan::{Observed, Plan, Step, networks, unit};
 use crate::stack::{Desired, DesiredService};
 
@@ -63,55 +63,75 @@ pub(super) fn plan(
 }
 
 fn start_and_restart(observed: &Observed, podman: &PodmanState, desired: &Desired, was_stopped: bool, plan: &mut Plan) {
-    let (mut start, mut restart) = (Vec::new(), Vec::new());
-    let mut reasons = (Vec::new(), Vec::new());
-    let target = unit(observed, desired.target.as_str());
-    if was_stopped || target.active != ActiveState::Active {
-        start.push(desired.target.clone());
-    }
-    if unit(observed, desired.firewall.as_str()).active != ActiveState::Active {
-        start.push(desired.firewall.clone());
+    let (mut start, mut restart) = (Units::default(), Units::default());
+    for name in [&desired.target, &desired.firewall] {
+        let state = unit(observed, name.as_str());
+        if was_stopped || state.active != ActiveState::Active {
+            start.add(name, word(state.active));
+        }
     }
     for service in &desired.services {
         let state = unit(observed, service.unit.as_str());
         if was_stopped || state.active != ActiveState::Active {
-            start.push(service.unit.clone());
-            reasons.0.push(format!("{} is {}", service.service.stem(), word(state.active)));
+            start.add(&service.unit, word(state.active));
         } else if let Some(reason) = outdated(podman, service) {
-            restart.push(service.unit.clone());
-            reasons.1.push(format!("{} {reason}", service.service.stem()));
+            restart.add(&service.unit, reason);
         }
     }
-    if !restart.is_empty() {
-        plan.step(Step::Restart { units: restart }, reasons.1.join("; "));
+    if !restart.names.is_empty() {
+        let reason = restart.reason();
+        plan.step(Step::Restart { units: restart.names }, reason);
     }
-    if !start.is_empty() {
-        let reason = if reasons.0.is_empty() {
-            "photos.target or its firewall is not active".to_owned()
-        } else {
-            reasons.0.join("; ")
-        };
-        plan.step(Step::Start { units: start }, reason);
+    if !start.names.is_empty() {
+        let reason = start.reason();
+        plan.step(Step::Start { units: start.names }, reason);
+    }
+}
+
+/// Units for one step, by what is the matter with them.
+#[derive(Default)]
+struct Units {
+    names: Vec<UnitName>,
+    by_reason: Vec<(&'static str, Vec<UnitName>)>,
+}
+
+impl Units {
+    fn add(&mut self, name: &UnitName, reason: &'static str) {
+        self.names.push(name.clone());
+        match self.by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(name.clone()),
+            None => self.by_reason.push((reason, vec![name.clone()])),
+        }
+    }
+
+    /// One reason for all of them, or each with its units.
+    fn reason(&self) -> String {
+        if let [(reason, _)] = self.by_reason.as_slice() {
+            return (*reason).to_owned();
+        }
+        let join = |names: &[UnitName]| names.iter().map(UnitName::as_str).collect::<Vec<_>>().join(", ");
+        let said = self.by_reason.iter().map(|(reason, names)| format!("{reason}: {}", join(names)));
+        said.collect::<Vec<_>>().join("; ")
     }
 }
 
 /// Why the running container is not the one that its unit describes.
 fn outdated(podman: &PodmanState, service: &DesiredService) -> Option<&'static str> {
     let Some(container) = podman.containers.get(service.service.stem()) else {
-        return Some("has no container although its unit is up");
+        return Some("no container although the unit is up");
     };
     if container.hash.as_ref() != Some(&service.hash) {
-        return Some("runs from an older text of its unit");
+        return Some("running from an older text of the unit");
     }
     let newer = |secret: &crate::model::SecretName| {
         podman.secrets.get(secret.as_str()).is_some_and(|secret| secret.updated > container.created)
     };
-    service.secrets.iter().any(newer).then_some("was started with an older secret")
+    service.secrets.iter().any(newer).then_some("started with an older secret")
 }
 
 const fn word(state: ActiveState) -> &'static str {
     match state {
-        ActiveState::Active => "active",
+        ActiveState::Active => "to be started again",
         ActiveState::Activating => "still starting",
         ActiveState::Deactivating => "stopping",
         ActiveState::Inactive => "not running",

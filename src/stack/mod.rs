@@ -26,7 +26,6 @@ use crate::model::{
 use images::Images;
 use places::Places;
 
-pub use server::is_reserved;
 pub use unit::MARKER;
 
 /// Where the agent's quadlets lie.
