@@ -4,13 +4,22 @@
 //!
 //! - `cli`, `agent`: people and the daemon
 //! - `observe`, `apply`: effects, deciding nothing
+//! - `record`: what the agent remembers
+//! - `host`: the only room that speaks D-Bus, HTTP, ioctl, or starts a process
 //! - `plan`, `stack`, `quadlet`: pure decisions and texts
-//! - `host`: the only room that speaks D-Bus, ioctl, HTTP, or starts a process
-//! - `config`: files to settings
+//! - `config`, `catalogue`: files and data to settings
 //! - `model`: the nouns
 
+pub mod agent;
+pub mod apply;
 pub mod catalogue;
+pub mod cli;
 pub mod config;
+pub mod host;
+pub mod log;
 pub mod model;
+pub mod observe;
+pub mod plan;
 pub mod quadlet;
+pub mod record;
 pub mod stack;

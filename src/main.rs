@@ -1,3 +1,5 @@
-//! The binary: parse, run, exit code.
+//! The binary: everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    photos_agent::cli::main()
+}

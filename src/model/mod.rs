@@ -7,14 +7,21 @@
 mod image;
 mod name;
 mod path;
+mod refusal;
 mod service;
+mod state;
 mod storage;
 mod value;
 
 pub use image::{Digest, ImageRef};
 pub use name::{EnvironmentName, NetworkName, SecretName, UnitName};
 pub use path::{HostPath, Root};
+pub use refusal::Refusal;
 pub use service::{Component, Service};
+pub use state::{
+    ActiveState, ContainerState, HASH_LABEL, Kernel, LoadState, NetworkState, PlaceState, PodmanState, SecretState,
+    SubvolumeState, UnitState,
+};
 pub use storage::{Subvolume, Tree};
 pub use value::{CpuQuota, DatabaseStorage, MemorySize, PostgresMajor, Release, Subnet, TimeZone};
 

@@ -20,14 +20,14 @@ use serde::Serialize;
 
 use crate::config::Settings;
 use crate::model::{
-    Component, Digest, HostPath, ImageRef, Invalid, NetworkName, PostgresMajor, SecretName, Service, Subnet, Subvolume,
-    UnitName,
+    Component, Digest, HostPath, ImageRef, Invalid, NetworkName, PostgresMajor, Refusal, SecretName, Service, Subnet,
+    Subvolume, UnitName,
 };
 use images::Images;
 use places::Places;
 
 pub use server::is_reserved;
-pub use unit::{HASH_LABEL, MARKER};
+pub use unit::MARKER;
 
 /// Where the agent's quadlets lie.
 pub const QUADLETS: &str = "/etc/containers/systemd/photos-agent";
@@ -39,6 +39,10 @@ pub const STATE: &str = "/var/lib/photos-agent";
 pub const TARGET: &str = "photos.target";
 /// The unit that loads the firewall's rules.
 pub const FIREWALL: &str = "photos-firewall.service";
+/// The bridge of the inner network.
+pub const INNER_INTERFACE: &str = "photos0";
+/// The rules that it loads.
+pub const FIREWALL_RULES: &str = "/var/lib/photos-agent/firewall.nft";
 /// The secret that both sides of the database read.
 pub const DATABASE_PASSWORD: &str = "photos-db-password";
 
@@ -79,6 +83,12 @@ pub struct Desired {
     pub files: Vec<DesiredFile>,
     /// The services, in the order in which people think of them.
     pub services: Vec<DesiredService>,
+    /// The operator's networks that the server joins.
+    pub joined: Vec<NetworkName>,
+    /// The unit that starts and stops everything.
+    pub target: UnitName,
+    /// The unit that loads the firewall's rules.
+    pub firewall: UnitName,
 }
 
 /// A plain folder, owned by root.
@@ -112,7 +122,9 @@ pub struct DesiredNetwork {
     /// The bridge.
     pub interface: String,
     /// The service that creates it.
-    pub file: UnitName,
+    pub unit: UnitName,
+    /// Names the unit's text; a network that was made from it carries it as [`crate::model::HASH_LABEL`].
+    pub hash: String,
 }
 
 /// A file that the agent owns, whole.
@@ -124,6 +136,8 @@ pub struct DesiredFile {
     pub text: String,
     /// Permission bits.
     pub mode: u32,
+    /// The systemd unit that comes of it, if one does.
+    pub unit: Option<UnitName>,
 }
 
 /// A service of the stack.
@@ -135,33 +149,24 @@ pub struct DesiredService {
     pub unit: UnitName,
     /// What it runs: by digest as soon as the image is locked.
     pub image: ImageRef,
-    /// Names the unit's text; a container that was made from it carries it as [`HASH_LABEL`].
+    /// Names the unit's text; a container that was made from it carries it as [`crate::model::HASH_LABEL`].
     pub hash: String,
     /// The services that have to be healthy before it starts.
     pub needs: Vec<Service>,
+    /// The secrets that are mounted into it.
+    pub secrets: Vec<SecretName>,
 }
 
-/// Why there is no stack for these settings on this host.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: {why}\n{remedy}")]
-pub struct Refusal {
-    /// The setting or thing.
-    pub what: String,
-    /// What is wrong with it.
-    pub why: String,
-    /// What to do next.
-    pub remedy: String,
+impl Desired {
+    /// Every unit that comes of the agent's files.
+    pub fn units(&self) -> impl Iterator<Item = &UnitName> {
+        self.files.iter().filter_map(|file| file.unit.as_ref())
+    }
 }
 
-impl Refusal {
-    fn new(what: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), why: why.into(), remedy: remedy.into() }
-    }
-
-    /// A value that no unit file can hold.
-    fn of(what: &str) -> impl Fn(Invalid) -> Self {
-        move |Invalid(expected)| Self::new(what, expected, "Write another value; nothing was changed.")
-    }
+/// The refusal of a value that no unit file can hold.
+fn unfit(what: &str) -> impl Fn(Invalid) -> Refusal {
+    move |Invalid(expected)| Refusal::new(what, expected, "write another value; nothing was changed")
 }
 
 /// What the units are made from.
@@ -185,18 +190,31 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
         files.push(file);
         services.push(desired);
     }
-    files.extend(network::files(&context)?);
+    let (network_files, networks) = network::networks(&context)?;
+    files.extend(network_files);
     files.extend(target::files()?);
 
     Ok(Desired {
         folders: context.places.folders(),
         subvolumes: context.places.subvolumes(),
         secrets: vec![SecretName::constant(DATABASE_PASSWORD)],
-        networks: network::networks(settings),
+        networks,
         images: context.images.written(),
         files,
         services,
+        joined: settings.network.server_networks.clone(),
+        target: UnitName::constant(TARGET),
+        firewall: UnitName::constant(FIREWALL),
     })
+}
+
+/// Where a cluster's `PG_VERSION` lies, by the layouts of the images: up to PostgreSQL 17, and from 18 on.
+pub fn cluster_versions(settings: &Settings) -> Vec<HostPath> {
+    let storage = &settings.storage;
+    let root = storage.databases.as_ref().unwrap_or(&storage.root);
+    let cluster = root.join("live").join(Subvolume::Postgres.name());
+    let per_version = |major: u32| cluster.join(&format!("{major}/docker/PG_VERSION"));
+    std::iter::once(cluster.join("PG_VERSION")).chain((18..=18).map(per_version)).collect()
 }
 
 /// The quadlet of one service, and what is known of the service by it.
@@ -207,15 +225,19 @@ fn container(service: Service, context: &Context<'_>) -> Result<(DesiredFile, De
         Service::Server => server::unit(context),
         Service::Ml => ml::unit(context),
     }?;
-    let hash = unit.label()?;
+    let hash = unit.label("Container")?;
     let path = HostPath::constant(format!("{QUADLETS}/{}.container", service.stem()));
     let needs = if service == Service::Server { vec![Service::Postgres, Service::Redis] } else { Vec::new() };
+    let reads_password = matches!(service, Service::Postgres | Service::Server);
+    let secrets = if reads_password { vec![SecretName::constant(DATABASE_PASSWORD)] } else { Vec::new() };
+    let name = UnitName::constant(service.unit());
     let desired = DesiredService {
         service,
-        unit: UnitName::constant(service.unit()),
+        unit: name.clone(),
         image: context.images.run(service, &context.facts.lock),
         hash,
         needs,
+        secrets,
     };
-    Ok((unit.into_file(path), desired))
+    Ok((unit.into_file(path, name), desired))
 }

@@ -1,8 +1,7 @@
 //! The two networks, and the rules that close the inner one.
 
 use super::unit::{Unit, plain_file};
-use super::{Context, DesiredFile, DesiredNetwork, QUADLETS, Refusal, STATE, UNITS};
-use crate::config::Settings;
+use super::{Context, DesiredFile, DesiredNetwork, FIREWALL_RULES, QUADLETS, Refusal, UNITS};
 use crate::model::{HostPath, Invalid, NetworkName, Subnet, UnitName};
 use crate::quadlet::{OnFailure, Value};
 
@@ -20,44 +19,50 @@ pub(super) fn is_own(name: &str) -> bool {
     [INNER_NETWORK.0, EGRESS_NETWORK.0].contains(&name)
 }
 
-/// Both networks, the inner one first: the other may take any subnet that is left.
-pub(super) fn networks(settings: &Settings) -> Vec<DesiredNetwork> {
-    let network = |(name, interface): (&str, &str), subnet: Option<Subnet>| DesiredNetwork {
+/// The files of both networks, the firewall and the kernel's settings, and what is known of the networks by
+/// them. The inner one comes first: the other may take any subnet that is left.
+pub(super) fn networks(context: &Context<'_>) -> Result<(Vec<DesiredFile>, Vec<DesiredNetwork>), Refusal> {
+    let subnet = context.settings.network.subnet;
+    let mut inner = Unit::base(INNER)?;
+    inner.add("Network", "Subnet", Value::text(&subnet.to_string()))?;
+    let (inner_file, inner) = network(inner, INNER_NETWORK, Some(subnet))?;
+    let (egress_file, egress) = network(Unit::base(EGRESS)?, EGRESS_NETWORK, None)?;
+
+    let mut firewall = Unit::base(FIREWALL)?;
+    firewall.add("Service", "ExecStart", load_rules(context))?;
+    let firewall_path = HostPath::constant(format!("{UNITS}/{}", super::FIREWALL));
+
+    let files = vec![
+        inner_file,
+        egress_file,
+        firewall.into_file(firewall_path, UnitName::constant(super::FIREWALL)),
+        plain_file(HostPath::constant(FIREWALL_RULES), &firewall_rules(subnet)),
+        plain_file(HostPath::constant("/etc/sysctl.d/60-photos-agent.conf"), SYSCTL),
+    ];
+    Ok((files, vec![inner, egress]))
+}
+
+fn network(
+    mut unit: Unit,
+    (name, interface): (&str, &str),
+    subnet: Option<Subnet>,
+) -> Result<(DesiredFile, DesiredNetwork), Refusal> {
+    let hash = unit.label("Network")?;
+    let service = UnitName::constant(format!("{name}-network.service"));
+    let desired = DesiredNetwork {
         name: NetworkName::constant(name),
         subnet,
         internal: subnet.is_some(),
         interface: interface.to_owned(),
-        file: UnitName::constant(format!("{name}-network.service")),
+        unit: service.clone(),
+        hash,
     };
-    vec![network(INNER_NETWORK, Some(settings.network.subnet)), network(EGRESS_NETWORK, None)]
-}
-
-/// The files of both networks, the firewall and the kernel's settings.
-pub(super) fn files(context: &Context<'_>) -> Result<Vec<DesiredFile>, Refusal> {
-    let subnet = context.settings.network.subnet;
-    let mut inner = Unit::base(INNER)?;
-    inner.add("Network", "Subnet", Value::text(&subnet.to_string()))?;
-
-    let mut firewall = Unit::base(FIREWALL)?;
-    firewall.add("Service", "ExecStart", load_rules(context))?;
-    firewall.add("Service", "ExecReload", load_rules(context))?;
-
-    Ok(vec![
-        inner.into_file(HostPath::constant(format!("{QUADLETS}/photos.network"))),
-        Unit::base(EGRESS)?.into_file(HostPath::constant(format!("{QUADLETS}/photos-egress.network"))),
-        firewall.into_file(HostPath::constant(format!("{UNITS}/{}", super::FIREWALL))),
-        plain_file(rules(), &firewall_rules(subnet)),
-        plain_file(HostPath::constant("/etc/sysctl.d/60-photos-agent.conf"), SYSCTL),
-    ])
+    Ok((unit.into_file(HostPath::constant(format!("{QUADLETS}/{name}.network")), service), desired))
 }
 
 /// The command that loads the rules, however often.
 pub(super) fn load_rules(context: &Context<'_>) -> Result<Value, Invalid> {
-    Value::command(OnFailure::Fail, &context.facts.programs.nft, ["-f", rules().as_str()])
-}
-
-fn rules() -> HostPath {
-    HostPath::constant(format!("{STATE}/firewall.nft"))
+    Value::command(OnFailure::Fail, &context.facts.programs.nft, ["-f", FIREWALL_RULES])
 }
 
 /// Forwarding has to be on before the first network is made.

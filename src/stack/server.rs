@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::unit::Unit;
-use super::{Context, Refusal, network};
+use super::{Context, network};
+use crate::model::Refusal;
 use crate::model::{Service, Subvolume};
 
 const BASE: &str = include_str!("../../quadlets/immich-server.container");

@@ -5,14 +5,11 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{Context, DesiredFile, Refusal, network};
-use crate::model::{HostPath, Service, Subvolume};
+use crate::model::{HASH_LABEL, HostPath, Service, Subvolume, UnitName};
 use crate::quadlet::{File, Value};
 
 /// How every file of the agent begins, so that it is recognised.
 pub const MARKER: &str = "# Written by photos-agent.";
-
-/// The label by which a container tells which text of its unit it was made from.
-pub const HASH_LABEL: &str = "photos-agent.unit";
 
 /// A unit that is being written.
 #[derive(Debug)]
@@ -58,7 +55,7 @@ impl Unit {
         key: &'static str,
         value: Result<Value, crate::model::Invalid>,
     ) -> Result<(), Refusal> {
-        self.file.add(section, key, value.map_err(Refusal::of(key))?);
+        self.file.add(section, key, value.map_err(super::unfit(key))?);
         Ok(())
     }
 
@@ -70,7 +67,7 @@ impl Unit {
     /// Adds a variable.
     pub(super) fn environment(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         let word = Value::word(&format!("{name}={value}"));
-        self.file.add("Container", "Environment", word.map_err(Refusal::of(name))?);
+        self.file.add("Container", "Environment", word.map_err(super::unfit(name))?);
         Ok(())
     }
 
@@ -100,30 +97,30 @@ impl Unit {
         }
     }
 
-    /// Labels the container with the hash of this text, and returns the hash.
-    pub(super) fn label(&mut self) -> Result<String, Refusal> {
+    /// Labels the container or network with the hash of this text, and returns the hash.
+    pub(super) fn label(&mut self, section: &'static str) -> Result<String, Refusal> {
         let digest = Sha256::digest(self.file.to_string());
         let hash = digest.iter().take(8).fold(String::new(), |mut hex, byte| {
             // Writing to a String does not fail.
             let _ = write!(hex, "{byte:02x}");
             hex
         });
-        self.add("Container", "Label", Value::word(&format!("{HASH_LABEL}={hash}")))?;
+        self.add(section, "Label", Value::word(&format!("{HASH_LABEL}={hash}")))?;
         Ok(hash)
     }
 
     /// The file at `path`.
-    pub(super) fn into_file(self, path: HostPath) -> DesiredFile {
+    pub(super) fn into_file(self, path: HostPath, unit: UnitName) -> DesiredFile {
         let name = path.as_str().rsplit('/').next().unwrap_or_default();
         let text = format!(
             "{MARKER} Extend it with a drop-in, {name}.d/50-mine.conf; changes here are overwritten.\n\n{}",
             self.file
         );
-        DesiredFile { path, text, mode: 0o644 }
+        DesiredFile { path, text, mode: 0o644, unit: Some(unit) }
     }
 }
 
 /// A file that is not a unit, so takes no drop-ins.
 pub(super) fn plain_file(path: HostPath, text: &str) -> DesiredFile {
-    DesiredFile { path, text: format!("{MARKER} Changes here are overwritten.\n\n{text}"), mode: 0o644 }
+    DesiredFile { path, text: format!("{MARKER} Changes here are overwritten.\n\n{text}"), mode: 0o644, unit: None }
 }

@@ -1,0 +1,79 @@
+# photos-agent: build, check, package, show.
+#
+# Works on Debian and Fedora with GNU make. Everything but `setup` and the disposable hosts (which are
+# root's: sudo is used where you are not root) stays inside target/ and build/.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# Each target is parallel inside; two of them at once only fight over target/.
+.NOTPARALLEL:
+
+CARGO             ?= cargo
+HOST_TEST_THREADS ?= 2
+SUDO              := $(if $(filter 0,$(shell id -u)),,sudo)
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+ARCH    := $(or $(patsubst x86_64,amd64,$(filter x86_64,$(shell uname -m))),arm64)
+BINARY  := target/release/photos-agent
+DEB     := build/photos-agent_$(VERSION)-1_$(ARCH).deb
+
+# Where rustup puts cargo, for the run in which `setup` has just installed it.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# Dates in what is built come from the changelog, paths in the binary do not name this machine: the
+# same source gives the same package. Read with date, since dpkg-parsechangelog is not there
+# before `setup` has run.
+export SOURCE_DATE_EPOCH := $(shell date +%s -d "$$(sed -n 's/^ -- .*>  //p' packaging/deb/changelog | head -1)")
+release: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/photos-agent \
+	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+
+# Runs a recipe's command under a heading, and says how long it took.
+stage = @echo "==> $(1)"; start=$$SECONDS; $(2); echo "==> $(1): done in $$((SECONDS - start)) s"
+
+.PHONY: help setup build release package demo test lint deny unit host clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+setup: ## Install what building and testing need on this machine (asks sudo)
+	$(call stage,setup,tests/host/setup)
+
+build: release ## Build the release binary
+
+release:
+	$(call stage,build,$(CARGO) build --release --locked)
+
+package: release ## Build the deb into build/
+	$(call stage,package,$(MAKE) --no-print-directory --silent "$(DEB)"; ls -l "$(DEB)")
+
+# cargo leaves the binary's time alone when nothing changed, and so does this.
+$(DEB): $(BINARY) systemd/photos-agent.service docs/operator.md packaging/config.toml \
+		$(shell find packaging/deb packaging/man -type f)
+	packaging/deb/build $(BINARY) $@
+
+demo: setup package ## Show it: a disposable host, the deb, the whole stack (KEEP=1 leaves the host)
+	$(call stage,demo,$(SUDO) env KEEP="$(KEEP)" tests/host/demo "$(CURDIR)/$(DEB)")
+
+test: setup lint unit package host ## Everything, the tests on real hosts included
+
+lint: ## Format and lints
+	$(call stage,format,$(CARGO) fmt --check)
+	$(call stage,clippy,$(CARGO) clippy --locked --all-targets -- -D warnings)
+
+deny: ## Licences, bans and sources of the dependencies (needs cargo-deny, not part of test)
+	@command -v cargo-deny >/dev/null || { echo "make deny needs cargo-deny: cargo install --locked cargo-deny" >&2; exit 1; }
+	$(call stage,deny,$(CARGO) deny --locked check licenses bans sources)
+
+unit: ## Tests that need nothing but this folder
+	$(call stage,unit tests,$(CARGO) test --locked)
+
+# Built as you, run as root: the hosts need loop devices and namespaces.
+host: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)
+host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS=2)
+	$(call stage,host tests,$(if $(SUDO),env "CARGO_TARGET_$$(rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)_RUNNER=sudo -E") \
+		$(CARGO) test --locked --test host -- --test-threads=$(HOST_TEST_THREADS))
+
+clean: ## Delete target/ and build/ (tests/host/testhost clean deletes the hosts)
+	$(CARGO) clean
+	rm -rf build

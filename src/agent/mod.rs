@@ -1,0 +1,100 @@
+//! The daemon: triggers in, status out.
+//!
+//! READY is early, since what follows may pull images for an hour: `systemctl start photos-agent` does
+//! not wait for it. It converges at its start and on SIGHUP, and again after a failure, at growing
+//! intervals. Stopping it stops nothing else; an operation that a stop cuts off goes on at the next start.
+
+mod status;
+
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::apply::{self, ApplyError};
+use crate::config::{Diagnostics, Loaded};
+use crate::host::Host;
+use crate::log;
+use crate::observe::chain;
+use status::{Narrator, notify_ready, notify_reloading, notify_status, notify_stopping};
+
+/// First wait after a failure; doubled each time.
+const RETRY_FIRST: Duration = Duration::from_secs(30);
+
+/// Longest wait after failures: what a person mends is taken up within it, without being told.
+const RETRY_LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Runs until SIGTERM or SIGINT. `load` reads the configuration anew each time.
+pub async fn run(host: Host, load: impl Fn() -> Result<Loaded, Diagnostics>) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    notify_ready();
+    let mut wait = RETRY_FIRST;
+    loop {
+        // A stop must not wait for an operation: cut off at any point, the next start takes it up.
+        let converged = tokio::select! {
+            converged = converge(&host, &load) => converged,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        };
+        let retry = if converged { None } else { Some(wait) };
+        wait = if converged { RETRY_FIRST } else { (wait * 2).min(RETRY_LONGEST) };
+        tokio::select! {
+            () = sleep(retry) => {}
+            _ = hangup.recv() => {
+                notify_reloading();
+                notify_ready();
+                wait = RETRY_FIRST;
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    notify_stopping();
+    Ok(())
+}
+
+/// Sleeps that long, or for ever.
+async fn sleep(long: Option<Duration>) {
+    match long {
+        Some(long) => tokio::time::sleep(long).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// One operation, with its outcome in the log and the status line. Returns whether the host is converged.
+async fn converge(host: &Host, load: &impl Fn() -> Result<Loaded, Diagnostics>) -> bool {
+    let loaded = match load() {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            tracing::error!(message_id = log::REFUSED, "configuration has mistakes, nothing changed:\n{diagnostics}");
+            notify_status("configuration has mistakes: photos-agent config check");
+            return false;
+        }
+    };
+    match apply::apply(host, &loaded, "daemon", &mut Narrator).await {
+        Ok(report) => {
+            let generation = report.generation;
+            tracing::info!(message_id = log::CONVERGED, generation, steps = report.steps.len(), "converged");
+            let note = report.notes.first().map(|note| format!("; {note}")).unwrap_or_default();
+            notify_status(&format!("converged, generation {generation}{note}"));
+            true
+        }
+        Err(ApplyError::Refused(refusals)) => {
+            for refusal in &refusals {
+                let (what, why, remedy) = (&refusal.what, &refusal.why, &refusal.remedy);
+                tracing::error!(message_id = log::REFUSED, %what, %why, %remedy, "refused: {refusal}; next: {remedy}");
+            }
+            let first = refusals.first().map(ToString::to_string).unwrap_or_default();
+            notify_status(&format!("refused: {first}"));
+            false
+        }
+        Err(error) => {
+            let reason = chain(&error);
+            tracing::error!(message_id = log::FAILED, "operation failed: {reason}");
+            notify_status(&format!("failed: {}", reason.lines().next().unwrap_or_default()));
+            false
+        }
+    }
+}

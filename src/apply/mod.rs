@@ -1,0 +1,153 @@
+//! Takes the host from what it is to what is wanted, and writes down what it does.
+//!
+//! One operation: lock, look, plan, refuse or act, look again. The journal is open before the first
+//! change and closed after the last. What to do is the plan's; here is only how.
+
+mod images;
+mod operation;
+mod progress;
+mod secrets;
+mod steps;
+mod units;
+
+use crate::config::Loaded;
+use crate::host::Host;
+use crate::host::lock::{self, LockError};
+use crate::model::{Refusal, Root};
+use crate::observe::{facts, observe};
+use crate::plan::{Observed, Plan, plan};
+use crate::record::{Generation, Generations, Outcome, RecordError};
+use crate::stack::{self, Desired};
+
+pub use operation::Operation;
+pub use progress::{Event, Progress};
+pub use secrets::random_password;
+pub use steps::StepError;
+
+/// The lock that everything that changes the host holds.
+pub const LOCK: &str = "/run/photos-agent/lock";
+
+/// How often an operation may find that there is more to do: an enabled socket, pulled images, and the
+/// rest are three; more means that something undoes what is done.
+const ROUNDS: usize = 5;
+
+/// Everything known at one moment.
+#[derive(Debug)]
+pub struct Survey {
+    /// What should be.
+    pub desired: Desired,
+    /// What is.
+    pub observed: Observed,
+    /// The steps between.
+    pub plan: Plan,
+}
+
+/// How an operation ended well.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// Its number in the history; none if there was nothing to do.
+    pub operation: Option<u64>,
+    /// Steps that were taken.
+    pub steps: Vec<crate::record::StepRecord>,
+    /// The generation the host is at.
+    pub generation: u32,
+    /// What was seen and left alone.
+    pub notes: Vec<String>,
+}
+
+/// How it did not.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Nothing may be done; the host was not touched.
+    #[error("refused: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Refused(Vec<Refusal>),
+    /// Somebody else is at work.
+    #[error(transparent)]
+    Locked(#[from] LockError),
+    /// The agent's own memory failed.
+    #[error("the agent's records in /var/lib/photos-agent failed")]
+    Record(#[from] RecordError),
+    /// A step failed; what came before it is done, what comes after it is not.
+    #[error("could not {step}")]
+    Step {
+        /// The step.
+        step: String,
+        /// Why.
+        #[source]
+        source: StepError,
+    },
+    /// The steps were taken and the host is still not as it should be.
+    #[error("the host changed while it was being changed; still to do: {0}")]
+    Unsettled(String),
+}
+
+/// Looks and plans. Writes nothing, anywhere, and sends no call that changes anything.
+pub async fn survey(host: &Host, loaded: &Loaded) -> Result<Survey, ApplyError> {
+    let facts = facts(&host.root, &loaded.settings)?;
+    let desired = stack::desire(&loaded.settings, &facts).map_err(|refusal| ApplyError::Refused(vec![refusal]))?;
+    let observed = observe(host, &desired).await?;
+    let plan = plan(&observed, &desired);
+    Ok(Survey { desired, observed, plan })
+}
+
+/// Converges the host under the one lock. A second run changes nothing.
+pub async fn apply(
+    host: &Host,
+    loaded: &Loaded,
+    command: &str,
+    progress: &mut dyn Progress,
+) -> Result<Report, ApplyError> {
+    let _lock = lock::take(&host.root.join(LOCK), command, lock::PATIENCE).await?;
+    let mut operation = Operation::begin(&host.root, command)?;
+    let result = converge(host, loaded, &mut operation, progress).await;
+    match result {
+        Ok((survey, more)) => {
+            let generation = Generations::new(&host.root).record(generation(loaded, &survey.desired, more))?;
+            let (id, steps) = operation.finish(Outcome::Done, Some(generation))?;
+            Ok(Report { operation: id, steps, generation, notes: survey.plan.notes })
+        }
+        Err(error) => {
+            operation.finish(Outcome::Failed(crate::observe::chain(&error)), None)?;
+            Err(error)
+        }
+    }
+}
+
+async fn converge(
+    host: &Host,
+    loaded: &Loaded,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(Survey, jiff::Timestamp), ApplyError> {
+    let mut left = String::new();
+    for _ in 0..ROUNDS {
+        let survey = survey(host, loaded).await?;
+        if !survey.plan.refusals.is_empty() {
+            return Err(ApplyError::Refused(survey.plan.refusals));
+        }
+        if survey.plan.steps.is_empty() {
+            return Ok((survey, jiff::Timestamp::now()));
+        }
+        left = survey.plan.steps.iter().map(|planned| planned.step.to_string()).collect::<Vec<_>>().join(", ");
+        steps::run(host, &survey, operation, progress).await?;
+    }
+    Err(ApplyError::Unsettled(left))
+}
+
+fn generation(loaded: &Loaded, desired: &Desired, created: jiff::Timestamp) -> Generation {
+    Generation {
+        schema: 0,
+        number: 0,
+        created,
+        agent: env!("CARGO_PKG_VERSION").to_owned(),
+        release: loaded.settings.immich.version.to_string(),
+        config: loaded.sources.iter().map(|source| (source.path.display().to_string(), source.text.clone())).collect(),
+        images: desired.services.iter().map(|service| (service.service, service.image.clone())).collect(),
+        files: desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect(),
+    }
+}
+
+/// The place where texts that somebody had edited are kept.
+pub fn displaced(root: &Root, operation: u64, name: &str) -> std::path::PathBuf {
+    root.join(format!("{}/displaced/{operation:06}-{name}", crate::record::STATE))
+}

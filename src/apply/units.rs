@@ -1,0 +1,166 @@
+//! Unit files into place, all or nothing, and jobs followed to their end.
+
+use std::path::Path;
+
+use crate::apply::progress::{Event, Progress};
+use crate::apply::steps::StepError;
+use crate::apply::{Survey, displaced};
+use crate::host::files::{self, Change};
+use crate::host::generator::{self, GeneratorError, Staged};
+use crate::host::systemd::{JobNews, JobResult, Verb};
+use crate::host::{Host, journal};
+use crate::model::{ActiveState, HostPath, LoadState, UnitName, UnitState};
+use crate::plan::FileChange;
+use crate::stack::{Desired, QUADLETS};
+
+/// How many of a failed unit's last journal lines are repeated.
+const LAST_WORDS: usize = 10;
+
+/// Asks Podman's generator about the whole set.
+pub(super) fn check(host: &Host, desired: &Desired) -> Result<(), GeneratorError> {
+    let quadlet = |file: &crate::stack::DesiredFile| {
+        let unit = file.unit.as_ref()?;
+        let name = Path::new(file.path.as_str()).file_name()?.to_str()?;
+        file.path.as_str().starts_with(QUADLETS).then(|| (name.to_owned(), file.text.clone(), unit.to_string()))
+    };
+    let set: Vec<(String, String, String)> = desired.files.iter().filter_map(quadlet).collect();
+    let staged: Vec<Staged<'_>> =
+        set.iter().map(|(file, text, unit)| Staged { file, text, unit: unit.clone() }).collect();
+    generator::check(&host.root, QUADLETS, &staged)
+}
+
+/// Writes the files, reloads, and puts the old ones back if a unit did not come of it.
+pub(super) async fn install(
+    host: &Host,
+    survey: &Survey,
+    changes: &[FileChange],
+    operation: u64,
+    progress: &mut dyn Progress,
+) -> Result<(), StepError> {
+    files::remove_leftovers(&host.root.join(QUADLETS))?;
+    keep_displaced(host, changes, operation, progress)?;
+    let set = |text: fn(&FileChange) -> Option<String>| -> Vec<Change> {
+        let change =
+            |file: &FileChange| Change { path: host.root.join(file.path.as_path()), text: text(file), mode: file.mode };
+        changes.iter().map(change).collect()
+    };
+    files::replace_all(&set(|file| Some(file.text.clone())))?;
+    let Err(error) = reload(host, &survey.desired).await else { return Ok(()) };
+    files::replace_all(&set(|file| file.before.clone()))?;
+    host.systemd().await?.reload().await?;
+    Err(error)
+}
+
+/// What somebody wrote into one of our files is kept, and the operator hears where.
+fn keep_displaced(
+    host: &Host,
+    changes: &[FileChange],
+    operation: u64,
+    progress: &mut dyn Progress,
+) -> Result<(), StepError> {
+    for change in changes.iter().filter(|change| change.displaces) {
+        let Some(before) = &change.before else { continue };
+        let name = change.path.as_path().file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let kept = displaced(&host.root, operation, &name);
+        files::write(&kept, before, 0o600)?;
+        progress.hear(Event::Displaced { path: change.path.as_str(), kept: &kept.to_string_lossy() });
+    }
+    Ok(())
+}
+
+/// Reloads systemd and asserts that every unit came from our file: a generator's error is silent
+/// (it goes to the kernel's log), and the reload succeeds all the same.
+pub(super) async fn reload(host: &Host, desired: &Desired) -> Result<(), StepError> {
+    let systemd = host.systemd().await?;
+    systemd.reload().await?;
+    let names: Vec<UnitName> = desired.units().cloned().collect();
+    let states = systemd.units(&names).await?;
+    for file in &desired.files {
+        let Some(unit) = &file.unit else { continue };
+        let state = states.get(unit).cloned().unwrap_or_default();
+        if let Some(found) = misloaded(&state, &file.path) {
+            return Err(StepError::NotLoaded { unit: unit.clone(), file: file.path.to_string(), found });
+        }
+    }
+    Ok(())
+}
+
+fn misloaded(state: &UnitState, file: &HostPath) -> Option<String> {
+    match state.load {
+        LoadState::Loaded => {}
+        LoadState::NotFound => return Some("systemd does not know it; see journalctl -k -g quadlet".to_owned()),
+        LoadState::Masked => return Some("it is masked".to_owned()),
+        LoadState::Broken => return Some("systemd cannot read it; see systemctl status".to_owned()),
+    }
+    let from = if file.as_str().starts_with(QUADLETS) { &state.source } else { &state.fragment };
+    (from != file.as_str()).then(|| format!("it comes from {from}"))
+}
+
+/// Removes files that are nobody's any more.
+pub(super) async fn remove(host: &Host, paths: &[HostPath]) -> Result<(), StepError> {
+    let change = |path: &HostPath| Change { path: host.root.join(path.as_path()), text: None, mode: 0 };
+    files::replace_all(&paths.iter().map(change).collect::<Vec<_>>())?;
+    Ok(host.systemd().await?.reload().await?)
+}
+
+/// Runs the oneshot that loads the rules; it is down again when it is done.
+pub(super) async fn load_firewall(host: &Host, unit: &UnitName) -> Result<(), StepError> {
+    let systemd = host.systemd().await?;
+    let results = systemd.run_jobs(Verb::Start, std::slice::from_ref(unit), &mut |_| {}).await?;
+    let failed: Vec<String> = results
+        .iter()
+        .filter(|job| job.result != "done")
+        .map(|job| failure(Verb::Start, job, &UnitState::default()).unwrap_or_default())
+        .collect();
+    if failed.is_empty() { Ok(()) } else { Err(StepError::Jobs(failed)) }
+}
+
+/// Requests jobs, tells their progress, and fails with each unit that is not as it should be after.
+pub(super) async fn jobs(
+    host: &Host,
+    verb: Verb,
+    units: &[UnitName],
+    progress: &mut dyn Progress,
+) -> Result<(), StepError> {
+    let systemd = host.systemd().await?;
+    let results = systemd
+        .run_jobs(verb, units, &mut |news| match news {
+            JobNews::Ended(job) => {
+                progress.hear(Event::Unit { unit: &job.unit, result: &job.result, took: job.took });
+            }
+            JobNews::Waiting(units, long) => progress.hear(Event::Waiting(&units, long)),
+        })
+        .await?;
+    let states = systemd.units(units).await?;
+    let state = |unit: &UnitName| states.get(unit).cloned().unwrap_or_default();
+    let failures: Vec<String> = results.iter().filter_map(|job| failure(verb, job, &state(&job.unit))).collect();
+    if failures.is_empty() { Ok(()) } else { Err(StepError::Jobs(failures)) }
+}
+
+/// What is wrong with a unit after its job, if something is. `done` alone does not say that it is up:
+/// a condition that was not met gives it too.
+fn failure(verb: Verb, job: &JobResult, state: &UnitState) -> Option<String> {
+    let up = state.active == ActiveState::Active;
+    let well = match verb {
+        Verb::Stop => job.result == "done",
+        Verb::Start | Verb::Restart => job.result == "done" && up,
+    };
+    if well {
+        return None;
+    }
+    let unit = &job.unit;
+    let mut text = format!("{unit}: {} (result of its job: {}", state.sub, job.result);
+    if !state.result.is_empty() && state.result != "success" {
+        text.push_str(&format!(", of its last run: {}", state.result));
+    }
+    text.push(')');
+    // A unit that waits for another has nothing to say of its own.
+    if job.result != "dependency" {
+        for line in journal::last_lines(unit, LAST_WORDS) {
+            text.push_str("\n    ");
+            text.push_str(&line);
+        }
+        text.push_str(&format!("\n  more: journalctl -u {unit}"));
+    }
+    Some(text)
+}

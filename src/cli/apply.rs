@@ -1,0 +1,68 @@
+//! `photos-agent apply`: converge now, and say what happens.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::apply::{self, Event, Progress};
+use crate::cli::Context;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::plan::count;
+use crate::model::{Refusal, UnitName};
+
+/// How often the bytes of a pull are told.
+const TELL_BYTES: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
+    require_root()?;
+    let loaded = context.load()?;
+    let mut talk = Talk { output: context.output, told: Instant::now() };
+    let report = apply::apply(&context.host()?, &loaded, "photos-agent apply", &mut talk).await?;
+    context.output.answer("report", &report, || {
+        let done = match report.operation {
+            Some(id) => format!("Operation {id}: {} done.", count(report.steps.len(), "step")),
+            None => "Nothing to do.".to_owned(),
+        };
+        let notes: String = report.notes.iter().map(|note| format!("note: {note}\n")).collect();
+        format!("{done} Generation {}.\n{notes}", report.generation)
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Everything that changes the host needs root; said before the first thing fails half-way.
+pub(super) fn require_root() -> Result<(), Refusal> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Refusal::new("this command", "changes the host and needs root", "sudo photos-agent ..."))
+}
+
+/// Tells a person on standard error.
+struct Talk {
+    output: Output,
+    told: Instant,
+}
+
+impl Progress for Talk {
+    fn hear(&mut self, event: Event<'_>) {
+        let line = match event {
+            Event::Resumed(id) => format!("Operation {id} was interrupted; going on from there."),
+            Event::Step { step, reason } => format!("{step}   ({reason})"),
+            Event::Pulling(_, bytes) => {
+                if self.told.elapsed() < TELL_BYTES {
+                    return;
+                }
+                self.told = Instant::now();
+                format!("    {} of {} MiB", bytes.current >> 20, bytes.total >> 20)
+            }
+            Event::Pulled(image, took) => format!("    {image} in {:.1} s", took.as_secs_f32()),
+            Event::Unit { unit, result, took } => format!("    {unit}: {result} after {:.1} s", took.as_secs_f32()),
+            Event::Waiting(units, long) => {
+                let names: Vec<&str> = units.iter().map(|unit| UnitName::as_str(unit)).collect();
+                format!("    waiting for {} since {} s", names.join(", "), long.as_secs())
+            }
+            Event::Displaced { path, kept } => format!("    {path} had been edited; its text is in {kept}"),
+        };
+        self.output.talk(&line);
+    }
+}

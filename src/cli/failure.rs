@@ -1,0 +1,154 @@
+//! How a command fails: what people read, what programs read, and the exit code.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::apply::ApplyError;
+use crate::cli::output::Output;
+use crate::config::Diagnostics;
+use crate::host::lock::LockError;
+use crate::host::podman::PodmanError;
+use crate::model::Refusal;
+use crate::record::RecordError;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration has mistakes.
+    #[error("the configuration has mistakes; nothing was changed")]
+    Config(#[from] Diagnostics),
+    /// An operation did not end well.
+    #[error(transparent)]
+    Apply(ApplyError),
+    /// Refused before anything was tried.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The argument of a command makes no sense.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong with it.
+        what: String,
+        /// What would be right.
+        hint: String,
+    },
+    /// Podman.
+    #[error(transparent)]
+    Podman(#[from] PodmanError),
+    /// The agent's memory.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The terminal or standard input.
+    #[error("cannot read the value")]
+    Input(#[source] std::io::Error),
+    /// A file of the command's own.
+    #[error(transparent)]
+    File(#[from] crate::host::files::FileError),
+    /// No event loop.
+    #[error("cannot start")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl From<ApplyError> for Failure {
+    fn from(error: ApplyError) -> Self {
+        Self::Apply(error)
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: String,
+    causes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostics: Option<&'a Diagnostics>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    refusals: &'a [Refusal],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// Exit code for arguments and configuration that cannot be used (EX_USAGE of sysexits.h).
+    pub const USAGE: u8 = 64;
+
+    /// Tells, and gives the exit code.
+    pub fn report(&self, output: Output) -> ExitCode {
+        let causes = causes(self);
+        if output.json {
+            let diagnostics = if let Self::Config(diagnostics) = self { Some(diagnostics) } else { None };
+            let body =
+                Body { error: self.to_string(), causes, diagnostics, refusals: self.refusals(), hint: self.hint() };
+            output.answer("error", body, String::new);
+        } else {
+            self.tell(&causes);
+        }
+        ExitCode::from(self.code())
+    }
+
+    fn tell(&self, causes: &[String]) {
+        if let Self::Config(diagnostics) = self {
+            Output::complain(&diagnostics.to_string());
+            Output::complain("");
+        }
+        if self.refusals().is_empty() {
+            Output::complain(&format!("error: {self}"));
+        }
+        for cause in causes {
+            Output::complain(&format!("  because: {cause}"));
+        }
+        for refusal in self.refusals() {
+            Output::complain(&format!("refused: {refusal}\n  next: {}", refusal.remedy));
+        }
+        if let Some(hint) = self.hint() {
+            Output::complain(&format!("  next: {hint}"));
+        }
+    }
+
+    fn refusals(&self) -> &[Refusal] {
+        match self {
+            Self::Apply(ApplyError::Refused(refusals)) => refusals,
+            Self::Refused(refusal) => std::slice::from_ref(refusal),
+            _ => &[],
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Usage { hint, .. } => hint,
+            Self::Podman(PodmanError::Unreachable { .. }) => "systemctl enable --now podman.socket",
+            Self::Apply(ApplyError::Step { .. }) => "mend what is named above, then: photos-agent apply",
+            Self::Apply(ApplyError::Unsettled(_)) => "photos-agent plan",
+            Self::Apply(ApplyError::Locked(_)) | Self::Lock(_) => "photos-agent status",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    const fn code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Usage { .. } => Self::USAGE,
+            Self::Apply(ApplyError::Refused(_)) | Self::Refused(_) => 3,
+            _ => 1,
+        }
+    }
+}
+
+/// The causes, without those that say only what their own cause says.
+fn causes(error: &dyn Error) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let mut next = error.source();
+    let mut last = error.to_string();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if text != last {
+            causes.push(text.clone());
+        }
+        last = text;
+        next = cause.source();
+    }
+    causes
+}

@@ -1,0 +1,78 @@
+//! `photos-agent history`: operations and generations, newest first.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::cli::failure::Failure;
+use crate::cli::{Context, time};
+use crate::record::{Entry, Generation, Generations, History, Outcome, Pending};
+
+#[derive(Serialize)]
+struct Body {
+    pending: Option<Pending>,
+    operations: Vec<Entry>,
+    generations: Vec<Summary>,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    number: u32,
+    created: jiff::Timestamp,
+    release: String,
+    agent: String,
+}
+
+impl From<Generation> for Summary {
+    fn from(generation: Generation) -> Self {
+        let Generation { number, created, release, agent, .. } = generation;
+        Self { number, created, release, agent }
+    }
+}
+
+pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
+    let mut operations = History::new(&context.root).entries()?;
+    operations.reverse();
+    let generations = Generations::new(&context.root);
+    let mut summaries = Vec::new();
+    for number in generations.numbers()?.into_iter().rev() {
+        summaries.extend(generations.get(number)?.map(Summary::from));
+    }
+    let body = Body { pending: Pending::read(&context.root)?, operations, generations: summaries };
+    context.output.answer("history", &body, || text(&body, context.output.verbose));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(body: &Body, verbose: bool) -> String {
+    let mut text = String::new();
+    if let Some(pending) = &body.pending {
+        let since = time::local(pending.started);
+        let _ = writeln!(text, "open: operation {} ({}) since {since}", pending.id, pending.command);
+    }
+    if body.operations.is_empty() && body.generations.is_empty() {
+        text.push_str("No operation yet.\n");
+    }
+    for entry in &body.operations {
+        let outcome = match &entry.outcome {
+            Outcome::Done => "done".to_owned(),
+            Outcome::Failed(why) => format!("failed: {}", why.lines().next().unwrap_or_default()),
+            Outcome::Interrupted => "interrupted".to_owned(),
+        };
+        let generation = entry.generation.map(|number| format!(", generation {number}")).unwrap_or_default();
+        let started = time::local(entry.started);
+        let _ = writeln!(text, "{:>5}  {started}  {}  {outcome}{generation}", entry.id, entry.command);
+        for step in entry.steps.iter().filter(|_| verbose) {
+            let took = step.took_ms.map_or_else(|| "not ended".to_owned(), |ms| format!("{ms} ms"));
+            let _ = writeln!(text, "         {} ({}; {took})", step.step, step.reason);
+        }
+    }
+    if !body.generations.is_empty() {
+        text.push_str("Generations:\n");
+    }
+    for generation in &body.generations {
+        let Summary { number, created, release, agent } = generation;
+        let _ = writeln!(text, "{number:>5}  {}  Immich {release}  photos-agent {agent}", time::local(*created));
+    }
+    text
+}

@@ -1,0 +1,154 @@
+//! The command line: one file per command, one place that prints, one that chooses the exit code.
+
+mod apply;
+mod config;
+mod daemon;
+mod doctor;
+mod failure;
+mod history;
+mod output;
+mod plan;
+mod secret;
+mod status;
+mod time;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+
+use crate::config::{self as settings, Loaded};
+use crate::host::Host;
+use crate::log;
+use crate::model::Root;
+use failure::Failure;
+use output::Output;
+
+/// Builds and keeps an Immich photo service that can always go back.
+#[derive(Debug, Parser)]
+#[command(name = "photos-agent", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 changes pending or not healthy, 3 refused, 64 bad usage or \
+                        configuration.\nManual: photos-agent(1), photos-agent.toml(5)")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Read this configuration file [default: /etc/photos-agent/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Look up files below this folder; the bus and the sockets stay the host's
+    #[arg(long, global = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+
+    /// Say more (can be repeated)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Say nothing but answers and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what `apply` would do; exit code 2 if there is something
+    Plan,
+    /// Bring the host to what the configuration says; a second run changes nothing
+    Apply,
+    /// Show services, health, storage and pending work; exit code 2 if something is not well
+    Status,
+    /// Show operations and generations, newest first
+    History,
+    /// Check every precondition and name the remedy of each that fails
+    Doctor,
+    /// List and set the secrets of the stack
+    #[command(subcommand)]
+    Secret(secret::Command),
+    /// Check, show and explain the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Keep the host as the configuration says (run by photos-agent.service)
+    Daemon,
+}
+
+/// What every command gets.
+struct Context {
+    output: Output,
+    root: Root,
+    config: Option<PathBuf>,
+}
+
+impl Context {
+    /// The configuration, or all that is wrong with it.
+    fn load(&self) -> Result<Loaded, Failure> {
+        let default = PathBuf::from(settings::DEFAULT_PATH);
+        let (path, explicit) = self.config.as_ref().map_or((&default, false), |path| (path, true));
+        Ok(settings::load(&self.root, path, explicit)?)
+    }
+
+    fn host(&self) -> Result<Host, Failure> {
+        Ok(Host::new(self.root.clone())?)
+    }
+}
+
+/// Parses the arguments, runs the command, prints its errors.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Failure::USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let output = Output { json: arguments.json, quiet: arguments.quiet, verbose: arguments.verbose > 0 };
+    log::start(level(&arguments));
+    let root = arguments.root.map_or_else(Root::default, Root::new);
+    let context = Context { output, root, config: arguments.config };
+    match run(&context, arguments.command) {
+        Ok(code) => code,
+        Err(failure) => failure.report(output),
+    }
+}
+
+fn level(arguments: &Arguments) -> LevelFilter {
+    let daemon = matches!(arguments.command, Command::Daemon);
+    match (arguments.verbose, arguments.quiet) {
+        (_, true) => LevelFilter::ERROR,
+        (0, _) if daemon => LevelFilter::INFO,
+        (0, _) => LevelFilter::WARN,
+        (1, _) => LevelFilter::INFO,
+        (2, _) => LevelFilter::DEBUG,
+        (_, _) => LevelFilter::TRACE,
+    }
+}
+
+fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
+    runtime.block_on(async {
+        match command {
+            Command::Plan => plan::run(context).await,
+            Command::Apply => apply::run(context).await,
+            Command::Status => status::run(context).await,
+            Command::History => history::run(context),
+            Command::Doctor => doctor::run(context).await,
+            Command::Secret(command) => secret::run(context, command).await,
+            Command::Config(command) => config::run(context, &command),
+            Command::Daemon => daemon::run(context).await,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_tree_is_consistent() {
+        use clap::CommandFactory;
+        super::Arguments::command().debug_assert();
+    }
+}

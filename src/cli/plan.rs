@@ -1,0 +1,81 @@
+//! `photos-agent plan`: what `apply` would do. Changes nothing.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::apply;
+use crate::cli::Context;
+use crate::cli::failure::Failure;
+use crate::plan::{FileChange, Plan, Step};
+
+#[derive(Serialize)]
+struct Body<'a> {
+    empty: bool,
+    #[serde(flatten)]
+    plan: &'a Plan,
+}
+
+pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
+    let loaded = context.load()?;
+    let plan = apply::survey(&context.host()?, &loaded).await?.plan;
+    let body = Body { empty: plan.is_empty(), plan: &plan };
+    context.output.answer("plan", body, || text(&plan, context.output.verbose));
+    Ok(ExitCode::from(match (plan.refusals.is_empty(), plan.steps.is_empty()) {
+        (false, _) => 3,
+        (true, false) => 2,
+        (true, true) => 0,
+    }))
+}
+
+/// The plan as people read it: a line for each step with its reason below, and what changes in files.
+pub fn text(plan: &Plan, verbose: bool) -> String {
+    let mut text = String::new();
+    for refusal in &plan.refusals {
+        let _ = writeln!(text, "refused: {refusal}\n  next: {}", refusal.remedy);
+    }
+    if !plan.refusals.is_empty() {
+        text.push_str("Nothing is done while something is refused.\n");
+    }
+    if !plan.steps.is_empty() {
+        let _ = writeln!(text, "{} to do:", count(plan.steps.len(), "step"));
+    } else if plan.refusals.is_empty() {
+        text.push_str("Nothing to do.\n");
+    }
+    for (at, planned) in plan.steps.iter().enumerate() {
+        let _ = writeln!(text, "{:>3}. {}\n       because: {}", at + 1, planned.step, planned.reason);
+        if let Step::InstallFiles { files } = &planned.step {
+            files.iter().for_each(|file| describe_file(file, verbose, &mut text));
+        }
+    }
+    if plan.steps.iter().any(|planned| planned.step.reveals()) {
+        text.push_str("Images are locked to their digests when they are pulled; units then name the digests.\n");
+    }
+    for note in &plan.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    text
+}
+
+fn describe_file(file: &FileChange, verbose: bool, text: &mut String) {
+    let kind = match (&file.before, file.displaces) {
+        (None, _) => "new",
+        (Some(_), false) => "changed",
+        (Some(_), true) => "edited by hand; that text is kept in /var/lib/photos-agent/displaced",
+    };
+    let _ = writeln!(text, "       {} ({kind})", file.path);
+    if file.before.is_none() && !verbose {
+        return;
+    }
+    let before = file.before.as_deref().unwrap_or_default();
+    let diff = similar::TextDiff::from_lines(before, &file.text);
+    for change in diff.iter_all_changes().filter(|change| change.tag() != similar::ChangeTag::Equal) {
+        let sign = if change.tag() == similar::ChangeTag::Insert { '+' } else { '-' };
+        let _ = writeln!(text, "         {sign} {}", change.value().trim_end());
+    }
+}
+
+pub fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}

@@ -1,0 +1,144 @@
+//! `photos-agent secret`: list and set. Values come from a prompt without echo or from standard input,
+//! never from an argument, and go nowhere but to Podman's store.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Read};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::apply;
+use crate::cli::apply::require_root;
+use crate::cli::failure::Failure;
+use crate::cli::{Context, time};
+use crate::host::lock;
+use crate::model::SecretName;
+use crate::stack::DATABASE_PASSWORD;
+
+/// The secrets of the stack and what each is for.
+const KNOWN: [(&str, &str); 1] = [(DATABASE_PASSWORD, "password of the database role that Immich uses")];
+
+/// Longest value that Podman stores, in bytes.
+const LONGEST: usize = 512_000;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the secrets: whether each is set and since when, never its value
+    List,
+    /// Set a secret, from a prompt or from standard input
+    Set {
+        /// The secret's name, as `secret list` shows it
+        name: String,
+    },
+}
+
+#[derive(Serialize)]
+struct Listed {
+    secrets: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: &'static str,
+    purpose: &'static str,
+    set: bool,
+    changed: Option<jiff::Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Stored {
+    stored: String,
+}
+
+pub(super) async fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::List => list(context).await?,
+        Command::Set { name } => set(context, &name).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(context: &Context) -> Result<(), Failure> {
+    let stored = context.host()?.podman.observe().await?.secrets;
+    let row = |(name, purpose): (&'static str, &'static str)| {
+        let state = stored.get(name);
+        Row { name, purpose, set: state.is_some(), changed: state.map(|state| state.updated) }
+    };
+    let body = Listed { secrets: KNOWN.map(row).into() };
+    context.output.answer("secrets", &body, || {
+        body.secrets.iter().fold(String::new(), |mut text, row| {
+            let state = row.changed.map_or_else(|| "not set".to_owned(), |at| format!("set {}", time::local(at)));
+            let _ = writeln!(text, "{}  {state}  {}", row.name, row.purpose);
+            text
+        })
+    });
+    Ok(())
+}
+
+async fn set(context: &Context, name: &str) -> Result<(), Failure> {
+    require_root()?;
+    let secret = known(name)?;
+    let value = read_value(&secret)?;
+    let _lock = lock::take(&context.root.join(apply::LOCK), "photos-agent secret set", lock::PATIENCE).await?;
+    context.host()?.podman.replace_secret(&secret, value).await?;
+    let text = format!("Stored {secret}. Services that read it get it with: photos-agent apply");
+    context.output.answer("stored", Stored { stored: secret.to_string() }, || text);
+    Ok(())
+}
+
+fn known(name: &str) -> Result<SecretName, Failure> {
+    let hint = || format!("one of: {}", KNOWN.map(|(name, _)| name).join(", "));
+    let wrong = || Failure::Usage { what: format!("there is no secret `{name}`"), hint: hint() };
+    let found = KNOWN.iter().find(|(known, _)| *known == name).ok_or_else(wrong)?;
+    found.0.parse().map_err(|_| wrong())
+}
+
+fn read_value(secret: &SecretName) -> Result<Vec<u8>, Failure> {
+    let value = if std::io::stdin().is_terminal() {
+        let first = prompt(&format!("{secret}: "))?;
+        if prompt(&format!("{secret} once more: "))? != first {
+            return Err(Failure::Usage { what: "the two values differ".to_owned(), hint: "try again".to_owned() });
+        }
+        first
+    } else {
+        let mut text = String::new();
+        let limit = LONGEST as u64 + 2;
+        std::io::stdin().lock().take(limit).read_to_string(&mut text).map_err(Failure::Input)?;
+        // What `echo` and editors add is not part of a password.
+        text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text).to_owned()).unwrap_or(text)
+    };
+    check(&value)?;
+    Ok(value.into_bytes())
+}
+
+fn prompt(text: &str) -> Result<String, Failure> {
+    rpassword::prompt_password(text).map_err(Failure::Input)
+}
+
+/// What both sides of the database read the same way: a file's content without a line break.
+fn check(value: &str) -> Result<(), Failure> {
+    let wrong = |what: &str| {
+        let hint = "1 or more printable ASCII characters in one line; Immich advises letters and digits only";
+        Err(Failure::Usage { what: what.to_owned(), hint: hint.to_owned() })
+    };
+    match value {
+        "" => wrong("the value is empty"),
+        _ if value.len() > LONGEST => wrong("the value is longer than Podman stores (512000 bytes)"),
+        _ if !value.chars().all(|c| c.is_ascii_graphic()) => wrong("the value has a character that does not fit"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_two_programs_could_read_differently_are_refused() {
+        for bad in ["", "a b", "a\nb", "tab\t", "ü", &"x".repeat(LONGEST + 1)] {
+            assert!(check(bad).is_err());
+        }
+        assert!(check("a'b\"c\\d$e%f").is_ok());
+    }
+}

@@ -1,0 +1,172 @@
+//! `photos-agent status`: services, health, storage, pending work. Changes nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::apply::{self, Survey};
+use crate::cli::failure::Failure;
+use crate::cli::plan::count;
+use crate::cli::{Context, time};
+use crate::config::Settings;
+use crate::host::storage::{Space, space};
+use crate::host::{Host, lock};
+use crate::model::{ActiveState, HostPath, Refusal, UnitName, UnitState};
+use crate::record::{Generations, Pending};
+
+#[derive(Serialize)]
+struct Body {
+    /// Every service is up and healthy, and nothing is pending.
+    well: bool,
+    release: String,
+    generation: Option<u32>,
+    target: Row,
+    services: Vec<Row>,
+    storage: BTreeMap<HostPath, Option<Space>>,
+    /// Who is changing the host right now.
+    busy: Option<String>,
+    /// An operation that was begun and not ended.
+    open_operation: Option<u64>,
+    pending_steps: Vec<String>,
+    refusals: Vec<Refusal>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    unit: UnitName,
+    active: String,
+    sub: String,
+    health: Option<String>,
+    since: Option<Timestamp>,
+    restarts: u32,
+    image: Option<String>,
+}
+
+pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
+    let loaded = context.load()?;
+    let host = context.host()?;
+    let survey = apply::survey(&host, &loaded).await?;
+    let body = body(context, &host, &loaded.settings, survey).await?;
+    context.output.answer("status", &body, || text(&body));
+    Ok(ExitCode::from(if body.well { 0 } else { 2 }))
+}
+
+async fn body(context: &Context, host: &Host, settings: &Settings, survey: Survey) -> Result<Body, Failure> {
+    let health = health(host, &survey).await;
+    let row = |unit: &UnitName, image: Option<String>, health: Option<String>| {
+        let state = state(&survey, unit);
+        Row {
+            unit: unit.clone(),
+            active: word(state.active).to_owned(),
+            sub: state.sub.clone(),
+            health,
+            since: since(&state),
+            restarts: state.restarts,
+            image,
+        }
+    };
+    let services: Vec<Row> = survey
+        .desired
+        .services
+        .iter()
+        .zip(health)
+        .map(|(service, health)| row(&service.unit, Some(service.image.to_string()), health))
+        .collect();
+    let plan = &survey.plan;
+    let healthy = services.iter().all(|row| row.health.as_deref() == Some("healthy"));
+    Ok(Body {
+        well: healthy && plan.is_empty(),
+        release: settings.immich.version.to_string(),
+        generation: Generations::new(&context.root).numbers()?.into_iter().max(),
+        target: row(&survey.desired.target, None, None),
+        services,
+        storage: storage(context, settings),
+        busy: lock::holder(&context.root.join(apply::LOCK)),
+        open_operation: Pending::read(&context.root)?.map(|pending| pending.id),
+        pending_steps: plan.steps.iter().map(|planned| planned.step.to_string()).collect(),
+        refusals: plan.refusals.clone(),
+        notes: plan.notes.clone(),
+    })
+}
+
+/// Health of each service's container; none where there is no container or Podman is silent.
+async fn health(host: &Host, survey: &Survey) -> Vec<Option<String>> {
+    let ask = |service: &crate::stack::DesiredService| {
+        let name = service.service.stem();
+        let exists = survey.observed.podman.as_ref().is_ok_and(|podman| podman.containers.contains_key(name));
+        async move { if exists { host.podman.health(name).await.ok().flatten() } else { None } }
+    };
+    join_all(survey.desired.services.iter().map(ask)).await
+}
+
+fn storage(context: &Context, settings: &Settings) -> BTreeMap<HostPath, Option<Space>> {
+    let storage = &settings.storage;
+    let paths = [Some(&storage.root), storage.databases.as_ref(), storage.ml_cache.as_ref()];
+    let look = |path: &HostPath| (path.clone(), space(&context.root.join(path.as_path())).ok());
+    paths.into_iter().flatten().map(look).collect()
+}
+
+fn state(survey: &Survey, unit: &UnitName) -> UnitState {
+    let units = survey.observed.units.as_ref().ok();
+    units.and_then(|units| units.get(unit)).cloned().unwrap_or_default()
+}
+
+fn since(state: &UnitState) -> Option<Timestamp> {
+    let moment = if state.active == ActiveState::Active { state.active_since } else { state.inactive_since };
+    i64::try_from(moment).ok().filter(|moment| *moment > 0).and_then(|us| Timestamp::from_microsecond(us).ok())
+}
+
+const fn word(state: ActiveState) -> &'static str {
+    match state {
+        ActiveState::Active => "active",
+        ActiveState::Activating => "starting",
+        ActiveState::Deactivating => "stopping",
+        ActiveState::Inactive => "inactive",
+        ActiveState::Failed => "failed",
+    }
+}
+
+fn text(body: &Body) -> String {
+    let mut text = String::new();
+    let generation = body.generation.map_or_else(|| "none yet".to_owned(), |number| number.to_string());
+    let _ = writeln!(text, "Immich {}, generation {generation}", body.release);
+    for row in std::iter::once(&body.target).chain(&body.services) {
+        text.push_str(&describe(row));
+    }
+    for (path, space) in &body.storage {
+        let space = space.map_or_else(|| "not there".to_owned(), |space| space.to_string());
+        let _ = writeln!(text, "  {path}: {space}");
+    }
+    if let Some(busy) = &body.busy {
+        let _ = writeln!(text, "At work: {busy}");
+    } else if let Some(id) = body.open_operation {
+        let _ = writeln!(text, "Operation {id} was interrupted; next: photos-agent apply");
+    }
+    for refusal in &body.refusals {
+        let _ = writeln!(text, "Refused: {refusal}\n  next: {}", refusal.remedy);
+    }
+    match body.pending_steps.len() {
+        0 => {}
+        steps => {
+            let _ = writeln!(text, "Pending: {}; see: photos-agent plan", count(steps, "step"));
+        }
+    }
+    for note in &body.notes {
+        let _ = writeln!(text, "Note: {note}");
+    }
+    text.push_str(if body.well { "All is well.\n" } else { "Not all is well.\n" });
+    text
+}
+
+fn describe(row: &Row) -> String {
+    let health = row.health.as_deref().unwrap_or("-");
+    let since = row.since.map(time::local).unwrap_or_default();
+    let restarts =
+        if row.restarts > 0 { format!("  {}", count(row.restarts as usize, "restart")) } else { String::new() };
+    format!("  {:<24} {:<9} {health:<10} {since}{restarts}\n", row.unit.as_str(), row.active)
+}

@@ -1,0 +1,291 @@
+//! What one file says: known keys with values of the right type and form, each with its place.
+//!
+//! Read from the parsed document and not through serde's derive, which stops at the first thing
+//! that is wrong; an operator wants to hear of everything at once. Values are checked in every file,
+//! also where a later file overrides them: a mistake that shows only when that file is removed is worse.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::excerpt::printable;
+use super::keys::{self, Key, Kind};
+use super::meaning::{self, Refusal};
+use super::nearest::nearest;
+use super::problems::{Problem, Problems};
+use super::source::{Lines, Place, Source};
+use super::value::{Entry, Value, quoted};
+use super::variables;
+use crate::model::{CpuQuota, EnvironmentName, ImageRef, MemorySize, Subnet};
+
+/// Lines of one file that are reported as not being TOML; the later ones mostly follow from the first.
+const SYNTAX_LIMIT: usize = 20;
+
+/// The entries of one file, by dotted key.
+pub(super) type Fragment = BTreeMap<String, Entry>;
+
+/// Reads one file, the `number`th; `None` if it is not TOML. All that is wrong goes to `problems`.
+pub(super) fn read(number: usize, source: &Source, problems: &mut Problems) -> Option<Fragment> {
+    let (document, errors) = DeTable::parse_recoverable(source.content());
+    let mut reader = Reader { source: number, length: source.content().len(), problems, entries: BTreeMap::new() };
+    reader.cover_secrets(document.get_ref(), false);
+    if errors.is_empty() {
+        reader.section("", document.get_ref());
+        return Some(reader.entries);
+    }
+    reader.syntax(source, &errors);
+    None
+}
+
+struct Reader<'a> {
+    source: usize,
+    length: usize,
+    problems: &'a mut Problems,
+    entries: Fragment,
+}
+
+impl Reader<'_> {
+    fn place(&self, span: Range<usize>) -> Place {
+        let start = span.start.min(self.length);
+        Place { source: self.source, span: start..span.end.clamp(start, self.length) }
+    }
+
+    fn syntax(&mut self, source: &Source, errors: &[toml::de::Error]) {
+        let lines = Lines::new(source);
+        let mut reported: Vec<usize> = Vec::new();
+        for error in errors {
+            let place = self.place(error.span().unwrap_or(0..0));
+            let line = lines.number(place.span.start);
+            // After a first error the parser stumbles over the rest of the line.
+            if reported.contains(&line) {
+                continue;
+            }
+            if reported.len() == SYNTAX_LIMIT {
+                break;
+            }
+            reported.push(line);
+            self.cover_line(source.content(), lines.start(line));
+            let message = printable(error.message());
+            let (message, expected) = message.split_once(", expected ").unwrap_or((&message, ""));
+            let problem = Problem::new(format!("not valid TOML: {message}"));
+            let problem = if expected.is_empty() { problem } else { problem.expected(expected) };
+            self.problems.at(&place, problem);
+        }
+    }
+
+    /// Covers what may be a secret in a line that could not be parsed: all that follows a name which
+    /// looks like one, be it in this line or in that of the last `=` before, which it may go on.
+    fn cover_line(&mut self, text: &str, start: usize) {
+        let end = text.get(start..).and_then(|rest| rest.find('\n')).map_or(text.len(), |length| start + length);
+        let equals = text.get(..end).and_then(|before| before.rfind('=')).unwrap_or(start).min(start);
+        let from = text.get(..equals).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let mut words = text.get(from..end).unwrap_or("").split_inclusive(|c: char| !c.is_alphanumeric() && c != '_');
+        let mut after = from;
+        if words.any(|word| {
+            after += word.len();
+            variables::looks_secret(word.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_'))
+        }) {
+            let equals =
+                text.get(after..end).and_then(|rest| rest.find('=')).filter(|at| *at <= 2).map_or(0, |at| at + 1);
+            let place = self.place((after + equals).max(start)..end);
+            self.problems.cover(place);
+        }
+    }
+
+    fn cover_secrets(&mut self, table: &DeTable<'_>, inherited: bool) {
+        for (name, value) in table {
+            self.cover_value(value, inherited || variables::looks_secret(name.get_ref()));
+        }
+    }
+
+    fn cover_value(&mut self, value: &Spanned<DeValue<'_>>, secret: bool) {
+        match value.get_ref() {
+            DeValue::Table(inner) => self.cover_secrets(inner, secret),
+            DeValue::Array(items) => items.iter().for_each(|item| self.cover_value(item, secret)),
+            _ if secret => {
+                let place = self.place(value.span());
+                self.problems.cover(place);
+            }
+            _ => {}
+        }
+    }
+
+    fn section(&mut self, section: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let path = dotted(section, name.get_ref());
+            if let Some(key) = keys::find(&path) {
+                self.value(key, name.span(), value);
+            } else if keys::below(&path).is_empty() {
+                self.unknown(section, name);
+            } else if let DeValue::Table(inner) = value.get_ref() {
+                self.section(&path, inner);
+            } else {
+                self.wrong_type(&path, "a table", name.span(), value, None);
+            }
+        }
+    }
+
+    fn unknown(&mut self, section: &str, name: &Spanned<std::borrow::Cow<'_, str>>) {
+        let known = keys::below(section);
+        let written = name.get_ref().as_ref();
+        let in_quotes = keys::find(written).map(|key| format!("write {} without quotes", key.path));
+        let close = || nearest(written, known.iter().copied()).map(|close| format!("did you mean `{close}`?"));
+        let help = in_quotes.or_else(close).or_else(|| elsewhere(written));
+        let expected = format!("one of: {}", known.into_iter().collect::<Vec<_>>().join(", "));
+        let problem = Problem::of_key("unknown key", &dotted(section, written)).expected(expected).help(help);
+        let place = self.place(name.span());
+        self.problems.at(&place, problem);
+    }
+
+    fn value(&mut self, key: &Key, name: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let place = self.place(if value.span().is_empty() { name.clone() } else { value.span() });
+        let read = match (key.kind, value.get_ref()) {
+            (Kind::Environment, DeValue::Table(table)) => return self.environment(&key.path, table),
+            (Kind::Networks, DeValue::Array(items)) => self.networks(key, items),
+            (Kind::Major, DeValue::Integer(digits)) => {
+                // Too large a number is caught with the other wrong ones.
+                let number = i64::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(i64::MAX);
+                let checked = meaning::major(number).map(|_| Value::Integer(number));
+                self.checked(&key.path, &place, &digits.to_string(), checked)
+            }
+            (kind, DeValue::String(text)) if kind.shape() == "a string" => {
+                let checked = check(kind, text).map(|()| Value::Text(text.to_string()));
+                self.checked(&key.path, &place, &quoted(text), checked)
+            }
+            _ => {
+                let help = format!("write it like this: {} = {}", key.name(), key.kind.example());
+                self.wrong_type(&key.path, key.kind.shape(), name, value, Some(help));
+                None
+            }
+        };
+        self.entries.insert(key.path.clone(), Entry { value: read, place });
+    }
+
+    fn checked(&mut self, path: &str, place: &Place, found: &str, read: Result<Value, Refusal>) -> Option<Value> {
+        read.map_err(|refusal| self.problems.at(place, Problem::bad_value(path, found, refusal))).ok()
+    }
+
+    fn networks(&mut self, key: &Key, items: &[Spanned<DeValue<'_>>]) -> Option<Value> {
+        let mut names: Vec<String> = Vec::new();
+        let mut sound = true;
+        for item in items {
+            let DeValue::String(text) = item.get_ref() else {
+                self.wrong_type(&key.path, "a string", item.span(), item, None);
+                sound = false;
+                continue;
+            };
+            let read = match meaning::network(text) {
+                Ok(_) if names.iter().any(|name| name == text) => {
+                    Err(Refusal::new("each network once", Some("leave this one out".to_owned())))
+                }
+                other => other.map(|_| Value::Text(text.to_string())),
+            };
+            let place = self.place(item.span());
+            sound &= self.checked(&key.path, &place, &quoted(text), read).is_some();
+            names.push(text.to_string());
+        }
+        sound.then_some(Value::List(names))
+    }
+
+    fn environment(&mut self, section: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let path = dotted(section, name.get_ref());
+            let at_name = self.place(name.span());
+            let refusal = match name.get_ref().parse::<EnvironmentName>() {
+                Ok(_) => variables::refusal(name.get_ref()),
+                Err(invalid) => Some(invalid.into()),
+            };
+            if let Some(Refusal { expected, help }) = refusal {
+                self.problems.at(&at_name, Problem::of_key("cannot set", &path).expected(expected).help(help));
+                continue;
+            }
+            let place = self.place(value.span());
+            let read = match value.get_ref() {
+                DeValue::String(text) if variables::is_one_line(text) => Some(Value::Text(text.to_string())),
+                DeValue::String(_) => {
+                    let expected = "one line without control characters, which is all that a unit can hold";
+                    self.problems.at(&place, Problem::of_key("bad value for", &path).expected(expected));
+                    None
+                }
+                other => {
+                    let help =
+                        literal(other).map(|text| format!("write it in quotes: {} = \"{text}\"", name.get_ref()));
+                    self.wrong_type(&path, "a string", name.span(), value, help);
+                    None
+                }
+            };
+            self.entries.insert(path, Entry { value: read, place });
+        }
+    }
+
+    fn wrong_type(
+        &mut self,
+        path: &str,
+        expected: &str,
+        name: Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+        help: Option<String>,
+    ) {
+        let place = self.place(if value.span().is_empty() { name } else { value.span() });
+        let problem = Problem::of_key("wrong type for", path).expected(expected).found(type_of(value.get_ref()));
+        self.problems.at(&place, problem.help(help));
+    }
+}
+
+/// Whether `text` is a value of this kind, for the kinds that are strings.
+fn check(kind: Kind, text: &str) -> Result<(), Refusal> {
+    match kind {
+        Kind::Path => meaning::folder(text).map(drop),
+        Kind::Subnet => meaning::plain::<Subnet>(text).map(drop),
+        Kind::Release => meaning::release(text).map(drop),
+        Kind::Listen => meaning::listen(text).map(drop),
+        Kind::TimeZone => meaning::time_zone(text).map(drop),
+        Kind::Disk => meaning::disk(text).map(drop),
+        Kind::Image => meaning::plain::<ImageRef>(text).map(drop),
+        Kind::Memory => meaning::plain::<MemorySize>(text).map(drop),
+        Kind::Processor => meaning::plain::<CpuQuota>(text).map(drop),
+        Kind::Networks | Kind::Environment | Kind::Major => Err(Refusal::new(kind.shape(), None)),
+    }
+}
+
+/// `name` below `section`. A name that TOML would want in quotes gets them, so that a quoted
+/// `"storage.root"` is not the key `storage.root`.
+fn dotted(section: &str, name: &str) -> String {
+    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    let name = if bare { name.to_owned() } else { quoted(name) };
+    if section.is_empty() { name } else { format!("{section}.{name}") }
+}
+
+/// The sections in which a key or a section of this name does exist.
+fn elsewhere(name: &str) -> Option<String> {
+    let keys = keys::all().iter().filter(|key| key.name() == name).map(|key| key.path.as_str());
+    let sections = keys::all().iter().map(Key::section).filter(|section| section.ends_with(&format!(".{name}")));
+    let mut places: Vec<_> = keys.chain(sections).collect();
+    places.dedup();
+    let places: Vec<_> = places.iter().take(3).map(|path| format!("`{path}`")).collect();
+    (!places.is_empty()).then(|| format!("did you mean {}?", places.join(" or ")))
+}
+
+fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// A number or boolean as it was written.
+fn literal(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
+        DeValue::Boolean(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}

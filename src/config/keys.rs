@@ -1,0 +1,218 @@
+//! The keys: which there are, of what kind, and what holds when a key is not set.
+//!
+//! The one list from which files are read, `config show` is ordered and the schema is made. The
+//! template is written by hand, and a test compares it with this list.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use crate::catalogue;
+use crate::model::Component;
+
+use super::value::Value;
+
+/// What a value means, which decides its type and its rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Path,
+    Subnet,
+    Networks,
+    Release,
+    Listen,
+    TimeZone,
+    Environment,
+    Major,
+    Disk,
+    Image,
+    Memory,
+    Processor,
+}
+
+impl Kind {
+    /// The type of TOML, with its article.
+    pub const fn shape(self) -> &'static str {
+        match self {
+            Self::Networks => "a list of strings",
+            Self::Environment => "a table",
+            Self::Major => "an integer",
+            _ => "a string",
+        }
+    }
+
+    /// A right value, as TOML.
+    pub const fn example(self) -> &'static str {
+        match self {
+            Self::Path => r#""/srv/photos""#,
+            Self::Subnet => r#""10.89.5.0/24""#,
+            Self::Networks => r#"["reverse_proxy"]"#,
+            Self::Release => r#""v3.2.2""#,
+            Self::Listen => r#""127.0.0.1:2283""#,
+            Self::TimeZone => r#""Europe/Oslo""#,
+            Self::Environment => r#"{ IMMICH_LOG_LEVEL = "verbose" }"#,
+            Self::Major => "17",
+            Self::Disk => r#""ssd""#,
+            Self::Image => r#""ghcr.io/immich-app/immich-server:v3.2.2""#,
+            Self::Memory => r#""4G""#,
+            Self::Processor => r#""200%""#,
+        }
+    }
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// With its sections: `storage.root`.
+    pub path: String,
+    pub kind: Kind,
+    pub default: Option<Value>,
+    /// What holds without a value, where there is no default.
+    pub unset: &'static str,
+    /// What it sets, in one sentence.
+    pub about: String,
+}
+
+impl Key {
+    /// The path without its last part.
+    pub fn section(&self) -> &str {
+        self.path.rsplit_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// The last part of the path.
+    pub fn name(&self) -> &str {
+        self.path.rsplit_once('.').map_or(self.path.as_str(), |(_, name)| name)
+    }
+}
+
+/// All keys, in the order of the manual.
+pub(super) fn all() -> &'static [Key] {
+    &KEYS
+}
+
+/// The key of this path.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    all().iter().find(|key| key.path == path)
+}
+
+/// The names that may stand below `section` ("" is the top of a file); empty if it is no section.
+pub(super) fn below(section: &str) -> BTreeSet<&'static str> {
+    let inside = |path: &'static str| match section {
+        "" => Some(path),
+        _ => path.strip_prefix(section)?.strip_prefix('.'),
+    };
+    all().iter().filter_map(|key| inside(&key.path)).filter_map(|rest| rest.split('.').next()).collect()
+}
+
+static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let mut keys = fixed();
+    keys.extend(Component::ALL.map(image));
+    keys.extend(Component::ALL.into_iter().flat_map(limits));
+    keys
+});
+
+fn fixed() -> Vec<Key> {
+    let text = |value: &str| Some(Value::Text(value.to_owned()));
+    let newest = catalogue::releases().first().map(|entry| Value::Text(entry.release.to_string()));
+    let key = |path: &str, kind, default, unset, about: &str| Key {
+        path: path.to_owned(),
+        kind,
+        default,
+        unset,
+        about: about.to_owned(),
+    };
+    vec![
+        key("storage.root", Kind::Path, text("/var/lib/photos"), "", "The folder, on BTRFS, that holds everything."),
+        key(
+            "storage.databases",
+            Kind::Path,
+            None,
+            "below storage.root",
+            "Another folder on BTRFS for the database and Redis.",
+        ),
+        key(
+            "storage.ml_cache",
+            Kind::Path,
+            None,
+            "below storage.root",
+            "Another place for the downloaded machine learning models.",
+        ),
+        key(
+            "network.subnet",
+            Kind::Subnet,
+            text("10.89.5.0/24"),
+            "",
+            "The private IPv4 subnet of the inner network, which has no way out.",
+        ),
+        key(
+            "network.server_networks",
+            Kind::Networks,
+            Some(Value::List(Vec::new())),
+            "",
+            "Existing Podman networks that the server joins as well.",
+        ),
+        key("immich.version", Kind::Release, newest, "", "The release of Immich, one that this agent knows."),
+        key(
+            "immich.listen",
+            Kind::Listen,
+            text("127.0.0.1:2283"),
+            "",
+            "The one address and port at which the server answers.",
+        ),
+        key("immich.timezone", Kind::TimeZone, None, "the host's own", "The time zone of the server."),
+        key("immich.environment", Kind::Environment, None, "none", "Further environment variables of the server."),
+        key(
+            "postgres.major",
+            Kind::Major,
+            None,
+            "that of the database on disk, else that of the release",
+            "The major version of PostgreSQL.",
+        ),
+        key("postgres.storage", Kind::Disk, text("ssd"), "", "What the database lies on: \"ssd\" or \"hdd\"."),
+    ]
+}
+
+fn image(component: Component) -> Key {
+    let name = component.key();
+    Key {
+        path: format!("images.{name}"),
+        kind: Kind::Image,
+        default: None,
+        unset: "that of the release",
+        about: format!("The image of {name}, with a tag or a digest."),
+    }
+}
+
+fn limits(component: Component) -> [Key; 2] {
+    let name = component.key();
+    let key = |last: &str, kind, about: &str| Key {
+        path: format!("resources.{name}.{last}"),
+        kind,
+        default: None,
+        unset: "no limit",
+        about: format!("{about} of {name}."),
+    };
+    [
+        key("memory_max", Kind::Memory, "Most memory (systemd's MemoryMax=)"),
+        key("cpu_quota", Kind::Processor, "Most processor time (systemd's CPUQuota=)"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_list_what_is_in_them() {
+        assert_eq!(below("storage").into_iter().collect::<Vec<_>>(), ["databases", "ml_cache", "root"]);
+        assert_eq!(below("resources.ml").into_iter().collect::<Vec<_>>(), ["cpu_quota", "memory_max"]);
+        assert_eq!(below("").len(), 6);
+        assert!(below("stor").is_empty() && below("storage.root").is_empty());
+    }
+
+    #[test]
+    fn a_key_has_a_default_or_says_what_holds_without_one() {
+        for key in all() {
+            assert_ne!(key.default.is_some(), !key.unset.is_empty(), "{}", key.path);
+            assert!(!key.section().is_empty() && !key.name().is_empty());
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! From the text of one value to its type, with help for the likeliest mistakes.
+//!
+//! The types of `model` decide what is right; this adds what to write instead.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use crate::catalogue;
+use crate::model::{DatabaseStorage, HostPath, Invalid, NetworkName, PostgresMajor, Release, TimeZone};
+
+use super::folders;
+use super::nearest::nearest;
+
+/// Why a value is not right, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// To be read after "expected".
+    pub expected: String,
+    pub help: Option<String>,
+}
+
+impl Refusal {
+    pub fn new(expected: impl Into<String>, help: Option<String>) -> Self {
+        Self { expected: expected.into(), help }
+    }
+}
+
+impl From<Invalid> for Refusal {
+    fn from(Invalid(message): Invalid) -> Self {
+        let expected = message.strip_prefix("expected ").unwrap_or(&message);
+        Self::new(expected, None)
+    }
+}
+
+fn did_you_mean(text: &str) -> String {
+    format!("did you mean \"{text}\"?")
+}
+
+/// A value whose type says all there is to say.
+pub(super) fn plain<T: FromStr<Err = Invalid>>(text: &str) -> Result<T, Refusal> {
+    text.parse().map_err(Refusal::from)
+}
+
+/// A folder of the stack.
+pub(super) fn folder(text: &str) -> Result<HostPath, Refusal> {
+    let folder = plain::<HostPath>(text)?;
+    folders::refusal(&folder).map_or(Ok(folder), Err)
+}
+
+/// The names of the two networks that the agent makes.
+const OUR_NETWORKS: [&str; 2] = ["photos", "photos-egress"];
+
+/// A network that the server joins besides ours.
+pub(super) fn network(text: &str) -> Result<NetworkName, Refusal> {
+    if OUR_NETWORKS.contains(&text) {
+        let help = format!("the server joins `{text}` already: leave it out");
+        return Err(Refusal::new("a network that photos-agent does not make itself", Some(help)));
+    }
+    plain(text)
+}
+
+/// A release of Immich, by its tag.
+pub(super) fn release(text: &str) -> Result<Release, Refusal> {
+    text.parse().map_err(|invalid: Invalid| {
+        let newest = catalogue::releases().first().map(|entry| entry.release.to_string());
+        let with_v = format!("v{text}");
+        let help = match text {
+            "latest" | "release" | "stable" | "" => newest.map(|tag| format!("the newest known one is \"{tag}\"")),
+            _ if with_v.parse::<Release>().is_ok() => Some(did_you_mean(&with_v)),
+            _ => None,
+        };
+        Refusal { help, ..invalid.into() }
+    })
+}
+
+/// The published address.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, Refusal> {
+    let refuse = |help| Err(Refusal::new("an IP address and a port, like \"127.0.0.1:2283\"", help));
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() == 0 => refuse(Some("port 0 is none that anybody could open".to_owned())),
+        // Podman's PublishPort= knows no zone.
+        Ok(SocketAddr::V6(address)) if address.scope_id() != 0 => {
+            refuse(Some("leave out the zone after `%`".to_owned()))
+        }
+        Ok(address) => Ok(address),
+        Err(_) => refuse(listen_instead(text)),
+    }
+}
+
+/// What someone who wrote `text` for an address and port may have meant.
+fn listen_instead(text: &str) -> Option<String> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Some(did_you_mean(&SocketAddr::new(ip, 2283).to_string()));
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let port = port.parse::<u16>().ok().filter(|port| *port != 0)?;
+    if host == "localhost" {
+        return Some(did_you_mean(&format!("127.0.0.1:{port}")));
+    }
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Some(did_you_mean(&SocketAddr::new(ip, port).to_string()));
+    }
+    if host.is_empty() || host == "*" {
+        return Some(format!(
+            "write \"127.0.0.1:{port}\" for this host only, \"0.0.0.0:{port}\" for every network it is on"
+        ));
+    }
+    Some("a host name is not looked up: write the address itself".to_owned())
+}
+
+/// A time zone.
+pub(super) fn time_zone(text: &str) -> Result<TimeZone, Refusal> {
+    let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    // The look-up takes `europe/oslo` too, but a container finds its zone by the name of a file.
+    let other_case = known.iter().find(|name| name.eq_ignore_ascii_case(text) && *name != text);
+    match (text.parse(), other_case) {
+        (Ok(zone), None) => Ok(zone),
+        (Ok(_), Some(name)) => {
+            Err(Refusal::new("a time zone as the IANA database writes it", Some(did_you_mean(name))))
+        }
+        (Err(invalid), _) => {
+            let help = nearest(text, known.iter().map(String::as_str)).map(did_you_mean);
+            Err(Refusal { help, ..Invalid::into(invalid) })
+        }
+    }
+}
+
+/// The major version of the database.
+pub(super) fn major(number: i64) -> Result<PostgresMajor, Refusal> {
+    // A number that does not fit is as wrong as 0.
+    let number = u32::try_from(number).unwrap_or(0);
+    PostgresMajor::try_from(number).map_err(Refusal::from)
+}
+
+/// What the database lies on.
+pub(super) fn disk(text: &str) -> Result<DatabaseStorage, Refusal> {
+    match text {
+        "ssd" => return Ok(DatabaseStorage::Ssd),
+        "hdd" => return Ok(DatabaseStorage::Hdd),
+        _ => {}
+    }
+    let help = match text.to_ascii_lowercase().as_str() {
+        "ssd" | "nvme" | "flash" => Some(did_you_mean("ssd")),
+        "hdd" | "disk" | "rotational" => Some(did_you_mean("hdd")),
+        _ => None,
+    };
+    Err(Refusal::new("\"ssd\" or \"hdd\"", help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_nearly_one_gets_help() {
+        for (text, help) in [
+            ("127.0.0.1", "did you mean \"127.0.0.1:2283\"?"),
+            ("::1", "did you mean \"[::1]:2283\"?"),
+            ("localhost:80", "did you mean \"127.0.0.1:80\"?"),
+            ("fd00::5:x", ""),
+            ("photos.lan:80", "a host name is not looked up: write the address itself"),
+            ("2283", "write \"127.0.0.1:2283\" for this host only, \"0.0.0.0:2283\" for every network it is on"),
+            (":2283", "write \"127.0.0.1:2283\" for this host only, \"0.0.0.0:2283\" for every network it is on"),
+            ("0.0.0.0:0", "port 0 is none that anybody could open"),
+            ("[fe80::1%3]:80", "leave out the zone after `%`"),
+            (":0", ""),
+            ("", ""),
+        ] {
+            assert_eq!(listen(text).unwrap_err().help.unwrap_or_default(), help, "{text}");
+        }
+        assert!(listen("[::]:2283").is_ok() && listen("0.0.0.0:80").is_ok());
+    }
+}

@@ -1,0 +1,217 @@
+//! Files that are whole or not there: read, replace one, replace a set, remove.
+//!
+//! A file is written aside in its own folder, fsynced, renamed, and its folder fsynced. The temporary
+//! name has no quadlet suffix, since Podman's generator reads hidden files too. What a file says is
+//! none of this room's business.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// First part of the name of every file in the making; a later run removes what a power cut left.
+const TEMPORARY: &str = ".photos-agent-";
+
+/// A file operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {}", path.display())]
+pub struct FileError {
+    /// What was being done.
+    pub doing: &'static str,
+    /// To what.
+    pub path: PathBuf,
+    /// The system's reason.
+    #[source]
+    pub source: io::Error,
+}
+
+fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> FileError + 'a {
+    move |source| FileError { doing, path: path.to_owned(), source }
+}
+
+/// The text of a file, or `None` where there is none. Not UTF-8 is read with replacement characters,
+/// so that a damaged file is different from what it should be instead of an error.
+pub fn read(path: &Path) -> Result<Option<String>, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+/// Names in a folder, sorted; none where the folder is missing.
+pub fn list(folder: &Path) -> Result<Vec<String>, FileError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("list", folder)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed("list", folder))?;
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// One file of a set: its text, or `None` to remove it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where.
+    pub path: PathBuf,
+    /// What it shall say.
+    pub text: Option<String>,
+    /// Permission bits of a written file.
+    pub mode: u32,
+}
+
+/// Writes one file, whole or not at all, durable on return.
+pub fn write(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
+    let staged = stage(path, text, mode)?;
+    put(staged, path)?;
+    sync_folder(path)
+}
+
+/// Makes a set of changes: first everything is written aside, then all of it is renamed into place.
+///
+/// If a rename fails, what was already changed is put back, and the error is that of the rename.
+/// A power cut in between leaves old and new files side by side, each of them whole; the journal knows.
+pub fn replace_all(changes: &[Change]) -> Result<(), FileError> {
+    let mut staged = Vec::new();
+    for change in changes {
+        let before = read(&change.path)?;
+        let file = change.text.as_ref().map(|text| stage(&change.path, text, change.mode)).transpose()?;
+        staged.push((change, before, file));
+    }
+    let mut done = Vec::new();
+    for (change, before, file) in staged {
+        done.push((change, before));
+        let result = match file {
+            Some(file) => put(file, &change.path),
+            None => remove(&change.path),
+        };
+        if let Err(error) = result {
+            put_back(&done);
+            return Err(error);
+        }
+    }
+    changes.iter().try_for_each(|change| sync_folder(&change.path))
+}
+
+/// Undoes in reverse. An error here cannot be helped: the one that led here is the one to report, and
+/// the next run finds the difference.
+fn put_back(done: &[(&Change, Option<String>)]) {
+    for (change, before) in done.iter().rev() {
+        let undone = match before {
+            Some(text) => write(&change.path, text, change.mode),
+            None => remove(&change.path),
+        };
+        if let Err(error) = undone {
+            tracing::warn!(path = %change.path.display(), error = &error as &dyn std::error::Error, "file not put back");
+        }
+    }
+}
+
+/// Removes a file; one that is not there is fine.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Adds one line to a file, durable on return.
+pub fn append(path: &Path, line: &str) -> Result<(), FileError> {
+    make_parent(path)?;
+    let mut file = File::options().create(true).append(true).open(path).map_err(failed("open", path))?;
+    // A power cut may have torn the last line: it must not swallow this one.
+    let torn = read(path)?.is_some_and(|text| !text.is_empty() && !text.ends_with('\n'));
+    let text = format!("{}{line}\n", if torn { "\n" } else { "" });
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("append to", path))?;
+    sync_folder(path)
+}
+
+/// Removes files in the making that an interrupted run left in `folder`.
+pub fn remove_leftovers(folder: &Path) -> Result<(), FileError> {
+    let leftovers = list(folder)?.into_iter().filter(|name| name.starts_with(TEMPORARY));
+    leftovers.map(|name| remove(&folder.join(name))).collect()
+}
+
+fn make_parent(path: &Path) -> Result<(), FileError> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(failed("make the folder", parent))
+}
+
+fn stage(path: &Path, text: &str, mode: u32) -> Result<NamedTempFile, FileError> {
+    make_parent(path)?;
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(parent)
+        .map_err(failed("write beside", path))?;
+    file.write_all(text.as_bytes()).map_err(failed("write", path))?;
+    // The mode above went through the umask.
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed("set the mode of", path))?;
+    file.as_file().sync_all().map_err(failed("sync", path))?;
+    Ok(file)
+}
+
+fn put(staged: NamedTempFile, path: &Path) -> Result<(), FileError> {
+    staged.persist(path).map(drop).map_err(|error| failed("put in place", path)(error.error))
+}
+
+fn sync_folder(path: &Path) -> Result<(), FileError> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    File::open(parent).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder", parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(folder: &Path, name: &str, text: Option<&str>) -> Change {
+        Change { path: folder.join(name), text: text.map(str::to_owned), mode: 0o644 }
+    }
+
+    #[test]
+    fn a_set_that_fails_at_any_file_leaves_all_as_they_were() {
+        let names = ["a", "b", "c", "d"];
+        for broken in 0..names.len() {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("a"), "old a").unwrap();
+            fs::write(folder.path().join("b"), "old b").unwrap();
+            // A folder with something in it cannot be replaced by a file, nor removed as one.
+            let wall = folder.path().join(names[broken]);
+            fs::remove_file(&wall).ok();
+            fs::create_dir_all(wall.join("x")).unwrap();
+            let before: Vec<_> = names.map(|name| fs::read_to_string(folder.path().join(name)).ok()).into();
+            let changes = [
+                change(folder.path(), "a", Some("new a")),
+                change(folder.path(), "b", None),
+                change(folder.path(), "c", Some("new c")),
+                change(folder.path(), "d", Some("new d")),
+            ];
+            assert!(replace_all(&changes).is_err(), "{broken}");
+            let after: Vec<_> = names.map(|name| fs::read_to_string(folder.path().join(name)).ok()).into();
+            assert_eq!(before, after, "broken at {broken}");
+            assert!(wall.join("x").exists());
+            assert!(!list(folder.path()).unwrap().iter().any(|name| name.starts_with(TEMPORARY)));
+        }
+    }
+
+    #[test]
+    fn a_set_is_written_and_leftovers_go() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("gone"), "x").unwrap();
+        fs::write(folder.path().join(".photos-agent-AbC"), "half").unwrap();
+        fs::write(folder.path().join(".theirs"), "x").unwrap();
+        replace_all(&[change(folder.path(), "sub/new", Some("text")), change(folder.path(), "gone", None)]).unwrap();
+        remove_leftovers(folder.path()).unwrap();
+        assert_eq!(list(folder.path()).unwrap(), [".theirs", "sub"]);
+        assert_eq!(read(&folder.path().join("sub/new")).unwrap().as_deref(), Some("text"));
+    }
+}

@@ -1,0 +1,42 @@
+//! The kernel's forwarding switches in /proc/sys, and whether SELinux is on.
+
+use std::path::PathBuf;
+
+use crate::host::files::{self, FileError};
+use crate::model::Kernel;
+use crate::model::Root;
+
+const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+
+fn forwarding(root: &Root, interface: &str) -> PathBuf {
+    root.join(format!("/proc/sys/net/ipv4/conf/{interface}/forwarding"))
+}
+
+/// Reads the switches; `inner` is the bridge that must not forward.
+pub fn observe(root: &Root, inner: &str) -> Result<Kernel, FileError> {
+    let on = |text: String| text.trim() == "1";
+    Ok(Kernel {
+        ip_forward: files::read(&root.join(IP_FORWARD))?.is_some_and(on),
+        inner_forwarding: files::read(&forwarding(root, inner))?.map(on),
+    })
+}
+
+/// Lets the host forward between its networks.
+pub fn allow_forwarding(root: &Root) -> Result<(), FileError> {
+    set(root.join(IP_FORWARD), "1")
+}
+
+/// Stops the host forwarding for one interface.
+pub fn deny_forwarding(root: &Root, interface: &str) -> Result<(), FileError> {
+    set(forwarding(root, interface), "0")
+}
+
+/// These files are written in place: the kernel takes each write(2) as a command.
+fn set(path: PathBuf, value: &str) -> Result<(), FileError> {
+    std::fs::write(&path, value).map_err(|source| FileError { doing: "set", path, source })
+}
+
+/// Whether SELinux is enabled on this host, enforcing or not.
+pub fn has_selinux(root: &Root) -> bool {
+    root.join("/sys/fs/selinux/enforce").exists()
+}

@@ -1,0 +1,97 @@
+//! The one lock: whoever changes the host holds it.
+//!
+//! flock(2) on a file below /run: the kernel lets go of it however its holder dies.
+
+use std::fs::{self, File};
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+/// How long a command waits for another one (design: 30 s).
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Why the lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else has it.
+    #[error("{holder} is changing this host; waited {} s for it to finish", waited.as_secs())]
+    Held {
+        /// Who: command and process id, as the holder wrote them down.
+        holder: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The lock file could not be used.
+    #[error("cannot lock {}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Held while it lives.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code)] Flock<File>);
+
+/// Takes the lock at `path`, waiting at most `patience`; `who` is what others are told meanwhile.
+pub async fn take(path: &Path, who: &str, patience: Duration) -> Result<Lock, LockError> {
+    let failed = |source: io::Error| LockError::Io { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(path).map_err(failed)?;
+    let begun = Instant::now();
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut lock) => {
+                lock.set_len(0).and_then(|()| lock.rewind()).map_err(failed)?;
+                write!(lock, "{who} (pid {})", std::process::id()).map_err(failed)?;
+                return Ok(Lock(lock));
+            }
+            Err((back, Errno::EWOULDBLOCK)) => file = back,
+            Err((_, errno)) => return Err(failed(errno.into())),
+        }
+        if begun.elapsed() >= patience {
+            let holder = fs::read_to_string(path).unwrap_or_default();
+            let holder = if holder.is_empty() { "another photos-agent".to_owned() } else { holder };
+            return Err(LockError::Held { holder, waited: begun.elapsed() });
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Who holds the lock now, if anybody does. Takes nothing and writes nothing.
+pub fn holder(path: &Path) -> Option<String> {
+    let file = File::open(path).ok()?;
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Err((_, Errno::EWOULDBLOCK)) => fs::read_to_string(path).ok().filter(|text| !text.is_empty()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_one_waits_and_then_names_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/lock");
+        let first = take(&path, "photos-agent apply", PATIENCE).await.unwrap();
+        assert!(holder(&path).is_some_and(|holder| holder.starts_with("photos-agent apply")));
+        let error = take(&path, "photos-agent secret", Duration::from_millis(1)).await.unwrap_err();
+        assert!(error.to_string().starts_with("photos-agent apply (pid "), "{error}");
+        drop(first);
+        assert_eq!(holder(&path), None);
+        take(&path, "photos-agent secret", Duration::from_millis(1)).await.unwrap();
+    }
+}

@@ -1,0 +1,372 @@
+//! Podman over its REST socket: what is there, pull, secrets, networks.
+//!
+//! One client for the life of the process, no process per question. Bodies that hold a secret go to
+//! the socket and nowhere else: no error, log or debug text of this room repeats a request body.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use reqwest::{Client, Method, Response, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::{ContainerState, HASH_LABEL, NetworkState, PodmanState, SecretState};
+use crate::model::{Digest, ImageRef, NetworkName, SecretName};
+
+/// Where a rootful Podman listens (podman.socket).
+pub const SOCKET: &str = "/run/podman/podman.sock";
+
+/// Oldest API that answers all that is asked here; newer Podmans serve it too.
+const BASE: &str = "http://podman/v5.0.0/libpod";
+
+/// For questions, not for pulls. A cold socket starts Podman first (90 ms), a busy store can take seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What went wrong between the agent and Podman.
+#[derive(Debug, thiserror::Error)]
+pub enum PodmanError {
+    /// Nobody listens, or the connection broke.
+    #[error("cannot reach Podman on {SOCKET} to {doing}")]
+    Unreachable {
+        /// What was being done.
+        doing: String,
+        /// The transport's reason.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Podman answered with an error.
+    #[error("Podman could not {doing}: {message}")]
+    Refused {
+        /// What was being done.
+        doing: String,
+        /// HTTP status.
+        status: u16,
+        /// Podman's own words.
+        message: String,
+    },
+    /// Podman answered with something else than its API says.
+    #[error("Podman's answer was not understood while trying to {doing}: {reason}")]
+    Garbled {
+        /// What was being done.
+        doing: String,
+        /// What was wrong with it.
+        reason: String,
+    },
+}
+
+/// The one client of Podman's socket.
+#[derive(Debug, Clone)]
+pub struct Podman {
+    client: Client,
+}
+
+/// Bytes of an image that have arrived, of those announced so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PullProgress {
+    /// Arrived.
+    pub current: u64,
+    /// Announced; grows as layers are found.
+    pub total: u64,
+}
+
+impl Podman {
+    /// A client; connects when first asked something.
+    pub fn new() -> Result<Self, PodmanError> {
+        let client = Client::builder().unix_socket(Path::new(SOCKET)).build();
+        client
+            .map(|client| Self { client })
+            .map_err(|source| PodmanError::Unreachable { doing: "set up the connection".to_owned(), source })
+    }
+
+    /// All that planning needs to know, in five questions side by side.
+    pub async fn observe(&self) -> Result<PodmanState, PodmanError> {
+        let (version, containers, networks, secrets, images) = tokio::try_join!(
+            self.version(),
+            self.get::<Vec<Container>>("containers/json", &[("all", "true")], "list containers"),
+            self.get::<Vec<Network>>("networks/json", &[], "list networks"),
+            self.get::<Vec<Secret>>("secrets/json", &[], "list secrets"),
+            self.get::<Vec<Image>>("images/json", &[], "list images"),
+        )?;
+        Ok(PodmanState {
+            version,
+            containers: containers.into_iter().flat_map(Container::states).collect(),
+            networks: networks.into_iter().map(|network| (network.name.clone(), network.state())).collect(),
+            secrets: secrets.into_iter().map(Secret::state).collect(),
+            images: images.into_iter().flat_map(|image| image.repo_digests.unwrap_or_default()).collect(),
+        })
+    }
+
+    async fn version(&self) -> Result<String, PodmanError> {
+        let answer: Version = self.get("version", &[], "ask for its version").await?;
+        Ok(answer.version)
+    }
+
+    /// Health of a running container, as Podman last saw it: `healthy`, `starting`, `unhealthy`.
+    pub async fn health(&self, container: &str) -> Result<Option<String>, PodmanError> {
+        let path = format!("containers/{container}/json");
+        let inspect: Inspect = self.get(&path, &[], "inspect a container").await?;
+        Ok(inspect.state.health.map(|health| health.status).filter(|status| !status.is_empty()))
+    }
+
+    /// Stores a new secret. Fails if one of this name exists, so that none is ever replaced by accident.
+    pub async fn create_secret(&self, name: &SecretName, value: Vec<u8>) -> Result<(), PodmanError> {
+        self.write_secret(name, value, false).await
+    }
+
+    /// Stores a secret in place of the one of this name, if there is one.
+    pub async fn replace_secret(&self, name: &SecretName, value: Vec<u8>) -> Result<(), PodmanError> {
+        self.write_secret(name, value, true).await
+    }
+
+    async fn write_secret(&self, name: &SecretName, value: Vec<u8>, replace: bool) -> Result<(), PodmanError> {
+        let doing = format!("store the secret {name}");
+        let replace = if replace { "true" } else { "false" };
+        let request = self
+            .client
+            .post(format!("{BASE}/secrets/create"))
+            .query(&[("name", name.as_str()), ("replace", replace)])
+            .header("content-type", "application/octet-stream")
+            .timeout(PATIENCE)
+            .body(value);
+        let response = request.send().await.map_err(|source| unreachable(&doing, source))?;
+        accept(response, &doing).await.map(drop)
+    }
+
+    /// Removes a network that no container uses.
+    pub async fn remove_network(&self, name: &NetworkName) -> Result<(), PodmanError> {
+        let doing = format!("remove the network {name}");
+        let request = self.client.request(Method::DELETE, format!("{BASE}/networks/{name}")).timeout(PATIENCE);
+        let response = request.send().await.map_err(|source| unreachable(&doing, source))?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(());
+        }
+        accept(response, &doing).await.map(drop)
+    }
+
+    /// Pulls an image and returns its digest. A missing tag, an unreachable registry and a broken
+    /// stream are errors; what had arrived stays for the next try.
+    pub async fn pull(
+        &self,
+        image: &ImageRef,
+        progress: &mut (dyn FnMut(PullProgress) + Send),
+    ) -> Result<Digest, PodmanError> {
+        let doing = format!("pull {image}");
+        let reference = image.to_string();
+        // compatMode: Docker's stream of JSON lines, which counts bytes; libpod's own has words only.
+        let query = [("reference", reference.as_str()), ("policy", "always"), ("compatMode", "true")];
+        let request = self.client.post(format!("{BASE}/images/pull")).query(&query);
+        let response = request.send().await.map_err(|source| unreachable(&doing, source))?;
+        let response = accept(response, &doing).await?;
+        read_pull(response, &doing, progress).await?;
+        self.digest(image, &doing).await
+    }
+
+    async fn digest(&self, image: &ImageRef, doing: &str) -> Result<Digest, PodmanError> {
+        let inspected: Image = self.get(&format!("images/{image}/json"), &[], doing).await?;
+        if let Some(digest) = image.digest() {
+            return Ok(digest.clone());
+        }
+        let of_repository = |name: &String| {
+            let (repository, digest) = name.split_once('@')?;
+            (repository == image.repository()).then(|| digest.parse::<Digest>().ok()).flatten()
+        };
+        let names = inspected.repo_digests.unwrap_or_default();
+        let digests: Vec<Digest> = names.iter().filter_map(of_repository).collect();
+        // A multi-platform image has two: that of the list and that of the platform. Podman's own
+        // answer for the image is the one it resolved the tag to.
+        let own = digests.iter().find(|digest| Some(digest.as_str()) == inspected.digest.as_deref());
+        own.or(digests.first()).cloned().ok_or_else(|| PodmanError::Garbled {
+            doing: doing.to_owned(),
+            reason: format!("the image has no digest for {}", image.repository()),
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        doing: &str,
+    ) -> Result<T, PodmanError> {
+        let request = self.client.get(format!("{BASE}/{path}")).query(query).timeout(PATIENCE);
+        let response = request.send().await.map_err(|source| unreachable(doing, source))?;
+        let response = accept(response, doing).await?;
+        let bytes = response.bytes().await.map_err(|source| unreachable(doing, source))?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| PodmanError::Garbled { doing: doing.to_owned(), reason: error.to_string() })
+    }
+}
+
+fn unreachable(doing: &str, source: reqwest::Error) -> PodmanError {
+    PodmanError::Unreachable { doing: doing.to_owned(), source }
+}
+
+async fn accept(response: Response, doing: &str) -> Result<Response, PodmanError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let body = response.bytes().await.unwrap_or_default();
+    let refusal: Option<ApiError> = serde_json::from_slice(&body).ok();
+    let message = refusal.map_or_else(|| status.to_string(), |refusal| refusal.message);
+    Err(PodmanError::Refused { doing: doing.to_owned(), status: status.as_u16(), message })
+}
+
+/// Follows the JSON lines of a pull. An error comes as a line of its own, after a status of 200.
+async fn read_pull(
+    response: Response,
+    doing: &str,
+    progress: &mut (dyn FnMut(PullProgress) + Send),
+) -> Result<(), PodmanError> {
+    let mut layers: BTreeMap<String, PullProgress> = BTreeMap::new();
+    let mut stream = response.bytes_stream();
+    let mut rest = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        rest.extend_from_slice(&chunk.map_err(|source| unreachable(doing, source))?);
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            let Ok(line) = serde_json::from_slice::<PullLine>(&line) else { continue };
+            if let Some(message) = line.error {
+                return Err(PodmanError::Refused { doing: doing.to_owned(), status: 200, message });
+            }
+            if let (Some(id), Some(detail)) = (line.id, line.progress_detail)
+                && detail.total > 0
+            {
+                layers.insert(id, PullProgress { current: detail.current, total: detail.total });
+                progress(layers.values().fold(PullProgress::default(), |sum, layer| PullProgress {
+                    current: sum.current + layer.current,
+                    total: sum.total + layer.total,
+                }));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    #[serde(rename = "Version")]
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct Inspect {
+    #[serde(rename = "State")]
+    state: InspectState,
+}
+
+#[derive(Deserialize)]
+struct InspectState {
+    #[serde(rename = "Health")]
+    health: Option<InspectHealth>,
+}
+
+#[derive(Deserialize)]
+struct InspectHealth {
+    #[serde(rename = "Status")]
+    status: String,
+}
+
+#[derive(Deserialize)]
+struct PullLine {
+    id: Option<String>,
+    error: Option<String>,
+    #[serde(rename = "progressDetail")]
+    progress_detail: Option<PullDetail>,
+}
+
+#[derive(Deserialize)]
+struct PullDetail {
+    #[serde(default)]
+    current: u64,
+    #[serde(default)]
+    total: u64,
+}
+
+#[derive(Deserialize)]
+struct Container {
+    #[serde(rename = "Names")]
+    names: Option<Vec<String>>,
+    #[serde(rename = "Labels")]
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(rename = "State")]
+    state: String,
+    #[serde(rename = "Created")]
+    created: jiff::Timestamp,
+}
+
+impl Container {
+    fn states(self) -> impl Iterator<Item = (String, ContainerState)> {
+        let labels = self.labels.unwrap_or_default();
+        let state = ContainerState {
+            running: self.state == "running",
+            // Podman lists whole seconds only.
+            created: self.created,
+            unit: labels.get("PODMAN_SYSTEMD_UNIT").cloned(),
+            hash: labels.get(HASH_LABEL).cloned(),
+        };
+        self.names.unwrap_or_default().into_iter().map(move |name| (name, state.clone()))
+    }
+}
+
+#[derive(Deserialize)]
+struct Network {
+    name: String,
+    #[serde(default)]
+    internal: bool,
+    #[serde(default)]
+    subnets: Option<Vec<NetworkSubnet>>,
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct NetworkSubnet {
+    subnet: String,
+}
+
+impl Network {
+    fn state(self) -> NetworkState {
+        NetworkState {
+            internal: self.internal,
+            subnets: self.subnets.unwrap_or_default().into_iter().map(|subnet| subnet.subnet).collect(),
+            hash: self.labels.unwrap_or_default().remove(HASH_LABEL),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Secret {
+    #[serde(rename = "UpdatedAt")]
+    updated: jiff::Timestamp,
+    #[serde(rename = "CreatedAt")]
+    created: jiff::Timestamp,
+    #[serde(rename = "Spec")]
+    spec: SecretSpec,
+}
+
+#[derive(Deserialize)]
+struct SecretSpec {
+    #[serde(rename = "Name")]
+    name: String,
+}
+
+impl Secret {
+    fn state(self) -> (String, SecretState) {
+        (self.spec.name, SecretState { created: self.created, updated: self.updated })
+    }
+}
+
+#[derive(Deserialize)]
+struct Image {
+    #[serde(rename = "RepoDigests")]
+    repo_digests: Option<Vec<String>>,
+    #[serde(rename = "Digest")]
+    digest: Option<String>,
+}

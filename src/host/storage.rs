@@ -1,0 +1,262 @@
+//! Folders and subvolumes on disk: look, make, mend owner and mode.
+//!
+//! A subvolume appears under its name only when it is whole: made aside, NOCOW and owner set, read
+//! back, renamed. Nothing here deletes data; the one thing it removes is an empty half-made
+//! subvolume of its own. What must be where is decided elsewhere.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use btrfsutil::subvolume::Subvolume;
+use nix::libc;
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
+
+use crate::host::process;
+use crate::model::{PlaceState, SubvolumeState};
+
+/// `FS_NOCOW_FL` of linux/fs.h: data is written in place.
+const FS_NOCOW_FL: libc::c_long = 0x0080_0000;
+
+/// Why a place could not be made or mended.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// A system call failed.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// libbtrfsutil failed.
+    #[error("cannot {doing} {}", path.display())]
+    Btrfs {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The library's reason.
+        #[source]
+        source: btrfsutil::BtrfsUtilError,
+    },
+    /// The kernel accepted the flag and did not keep it, as it does for what is not empty (ioctl_iflags(2)).
+    #[error("NOCOW did not stay set on {}", .0.display())]
+    NocowLost(PathBuf),
+    /// The label that lets containers in could not be set.
+    #[error("cannot label {} for containers", path.display())]
+    Label {
+        /// The folder.
+        path: PathBuf,
+        /// chcon's reason.
+        #[source]
+        source: process::ProcessError,
+    },
+}
+
+fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StorageError + 'a {
+    move |source| StorageError::Io { doing, path: path.to_owned(), source }
+}
+
+/// What lies at `path`. A place that cannot be read is an error, never "nothing there".
+pub fn observe(path: &Path) -> Result<PlaceState, StorageError> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(PlaceState::Absent { btrfs: parent_is_btrfs(path)? });
+        }
+        Err(error) => return Err(io_error("look at", path)(error)),
+    };
+    if !metadata.is_dir() {
+        return Ok(PlaceState::Other);
+    }
+    let btrfs = is_btrfs(path)?;
+    if !btrfs || Subvolume::is_subvolume(path).is_err() {
+        let empty = is_empty(path)?;
+        return Ok(PlaceState::Folder {
+            btrfs,
+            empty,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            mode: mode(&metadata),
+        });
+    }
+    Ok(PlaceState::Subvolume(SubvolumeState {
+        nocow: has_nocow(path)?,
+        empty: is_empty(path)?,
+        mount_point: is_mount_point(path)?,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+        mode: mode(&metadata),
+    }))
+}
+
+/// Makes a plain folder and its missing parents (0755); the last one gets `mode`, owned by root.
+pub fn make_folder(path: &Path, mode: u32) -> Result<(), StorageError> {
+    fs::create_dir_all(path).map_err(io_error("make the folder", path))?;
+    set_owner(path, 0, mode)
+}
+
+/// Makes a subvolume, whole or not at all, and waits until the filesystem has committed it.
+pub fn make_subvolume(path: &Path, nocow: bool, owner: u32, mode: u32, label: bool) -> Result<(), StorageError> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Err(io_error("name the subvolume", path)(io::ErrorKind::InvalidInput.into()));
+    };
+    let aside = parent.join(format!(".{name}.new"));
+    remove_half_made(&aside)?;
+    Subvolume::create(aside.as_path(), None).map_err(|source| StorageError::Btrfs {
+        doing: "create the subvolume",
+        path: path.to_owned(),
+        source,
+    })?;
+    if nocow {
+        set_nocow(&aside)?;
+    }
+    set_owner(&aside, owner, mode)?;
+    if label {
+        label_for_containers(&aside)?;
+    }
+    // Not `rename` alone: it would silently replace an empty folder that appeared meanwhile.
+    nix::fcntl::renameat2(
+        nix::fcntl::AT_FDCWD,
+        &aside,
+        nix::fcntl::AT_FDCWD,
+        path,
+        nix::fcntl::RenameFlags::RENAME_NOREPLACE,
+    )
+    .map_err(|errno| io_error("put in place the subvolume", path)(errno.into()))?;
+    btrfsutil::sync::sync(path).map_err(|source| StorageError::Btrfs {
+        doing: "commit the subvolume",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// What an interrupted [`make_subvolume`] left: empty by construction, so that rmdir(2) suffices,
+/// which refuses anything else.
+fn remove_half_made(aside: &Path) -> Result<(), StorageError> {
+    match fs::remove_dir(aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(io_error("remove the half-made subvolume", aside)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sets owner, group and permission bits of the folder itself, not of what it holds.
+pub fn set_owner(path: &Path, owner: u32, mode: u32) -> Result<(), StorageError> {
+    chown(path, Some(owner), Some(owner)).map_err(io_error("set the owner of", path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(io_error("set the mode of", path))
+}
+
+/// Sets NOCOW on an empty folder and reads it back.
+pub fn set_nocow(path: &Path) -> Result<(), StorageError> {
+    let folder = File::open(path).map_err(io_error("open", path))?;
+    let flags = ioctl::read_flags(&folder).map_err(io_error("read the flags of", path))?;
+    ioctl::write_flags(&folder, flags | FS_NOCOW_FL).map_err(io_error("set NOCOW on", path))?;
+    if has_nocow(path)? { Ok(()) } else { Err(StorageError::NocowLost(path.to_owned())) }
+}
+
+fn has_nocow(path: &Path) -> Result<bool, StorageError> {
+    let folder = File::open(path).map_err(io_error("open", path))?;
+    let flags = ioctl::read_flags(&folder).map_err(io_error("read the flags of", path))?;
+    Ok(flags & FS_NOCOW_FL != 0)
+}
+
+/// Gives a fresh subvolume the type that container-selinux lets containers write; files made in it
+/// inherit it. Once at creation, since a relabel of a whole library (`:Z`) takes minutes at each start.
+fn label_for_containers(path: &Path) -> Result<(), StorageError> {
+    let arguments = ["-t".as_ref(), "container_file_t".as_ref(), path.as_os_str()];
+    process::run("chcon", &arguments).map(drop).map_err(|source| StorageError::Label { path: path.to_owned(), source })
+}
+
+fn mode(metadata: &Metadata) -> u32 {
+    metadata.permissions().mode() & 0o7777
+}
+
+fn is_empty(path: &Path) -> Result<bool, StorageError> {
+    let mut entries = fs::read_dir(path).map_err(io_error("list", path))?;
+    Ok(entries.next().is_none())
+}
+
+fn is_btrfs(path: &Path) -> Result<bool, StorageError> {
+    let found = statfs(path).map_err(|errno| io_error("find the filesystem of", path)(errno.into()))?;
+    Ok(found.filesystem_type() == BTRFS_SUPER_MAGIC)
+}
+
+fn parent_is_btrfs(path: &Path) -> Result<bool, StorageError> {
+    let existing = path.ancestors().skip(1).find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
+    is_btrfs(existing)
+}
+
+/// Whether a filesystem is mounted here, told by the mount table: a subvolume has a device number of
+/// its own whether mounted or not.
+fn is_mount_point(path: &Path) -> Result<bool, StorageError> {
+    let folder = path.canonicalize().map_err(io_error("resolve", path))?;
+    let table = Path::new("/proc/self/mountinfo");
+    let text = fs::read_to_string(table).map_err(io_error("read", table))?;
+    let target = |line: &str| line.split(' ').nth(4).map(unescape);
+    Ok(text.lines().any(|line| target(line).is_some_and(|target| Path::new(&target) == folder)))
+}
+
+/// Room on a filesystem, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Space {
+    /// Free for everybody.
+    pub free: u64,
+    /// In all.
+    pub total: u64,
+}
+
+impl std::fmt::Display for Space {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} GiB free of {} GiB", self.free >> 30, self.total >> 30)
+    }
+}
+
+/// Room on the filesystem of `path`. On BTRFS an estimate: what is free depends on the profile that
+/// the next chunk gets.
+pub fn space(path: &Path) -> Result<Space, StorageError> {
+    let found = nix::sys::statvfs::statvfs(path).map_err(|errno| io_error("measure", path)(errno.into()))?;
+    let unit = found.fragment_size();
+    Ok(Space { free: found.blocks_available() * unit, total: found.blocks() * unit })
+}
+
+/// Undoes the octal escapes of proc_pid_mountinfo(5).
+fn unescape(field: &str) -> String {
+    ["\\040", "\\011", "\\012", "\\134"]
+        .iter()
+        .zip([" ", "\t", "\n", "\\"])
+        .fold(field.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
+}
+
+/// The two ioctls that libbtrfsutil lacks (docs/adr/0003).
+#[allow(unsafe_code)]
+mod ioctl {
+    use super::{AsRawFd, File, io, libc};
+
+    mod raw {
+        use nix::libc;
+        // FS_IOC_GETFLAGS and FS_IOC_SETFLAGS of linux/fs.h: declared with `long`, though `int` is moved.
+        nix::ioctl_read!(get_flags, b'f', 1, libc::c_long);
+        nix::ioctl_write_ptr!(set_flags, b'f', 2, libc::c_long);
+    }
+
+    pub fn read_flags(folder: &File) -> io::Result<libc::c_long> {
+        let mut flags: libc::c_long = 0;
+        // SAFETY: the descriptor is open for the call, and the kernel writes at most a long.
+        unsafe { raw::get_flags(folder.as_raw_fd(), &raw mut flags) }?;
+        Ok(flags)
+    }
+
+    pub fn write_flags(folder: &File, flags: libc::c_long) -> io::Result<()> {
+        // SAFETY: the descriptor is open for the call, and the kernel reads at most a long.
+        unsafe { raw::set_flags(folder.as_raw_fd(), &raw const flags) }?;
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! systemd over D-Bus: read unit states, reload, enable, and follow jobs to their results.
+//!
+//! One connection for the life of the process. Only the methods used are declared; tuples and strings
+//! of the bus become types here and go no further. No decision about the stack is made in this room.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use zbus::{Connection, OwnedObjectPath, OwnedVariant};
+
+use crate::host::proxy::{ManagerProxy, PropertiesProxy};
+use crate::model::UnitName;
+use crate::model::{ActiveState, LoadState, UnitState};
+
+const SERVICE: &str = "org.freedesktop.systemd1";
+const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
+const SERVICE_INTERFACE: &str = "org.freedesktop.systemd1.Service";
+
+/// How often a waiting person hears that nothing has changed.
+const REMIND: Duration = Duration::from_secs(10);
+
+/// What went wrong between the agent and systemd.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemdError {
+    /// No bus, no systemd on it, or the connection was lost.
+    #[error("cannot reach systemd over the system bus")]
+    Unreachable(#[source] zbus::Error),
+    /// systemd refused a call.
+    #[error("systemd refused to {verb} {what}")]
+    Refused {
+        /// What was asked for.
+        verb: &'static str,
+        /// Of which unit.
+        what: String,
+        /// systemd's answer.
+        #[source]
+        source: zbus::Error,
+    },
+    /// The bus went away while jobs were being followed.
+    #[error("the bus was lost while waiting for {0}")]
+    Lost(String),
+}
+
+/// What is asked of systemd for one unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Start it; an active unit stays as it is.
+    Start,
+    /// Stop it; an inactive unit stays as it is.
+    Stop,
+    /// Stop and start it.
+    Restart,
+}
+
+impl Verb {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+}
+
+/// How a job ended: `done`, or systemd's word for why not (systemd's D-Bus API, `JobRemoved`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobResult {
+    /// The unit.
+    pub unit: UnitName,
+    /// `done`, `failed`, `timeout`, `dependency`, `canceled`, `skipped` and some rarer ones.
+    pub result: String,
+    /// From the request to the end.
+    pub took: Duration,
+}
+
+/// News of jobs, as they come.
+#[derive(Debug)]
+pub enum JobNews<'a> {
+    /// A job ended.
+    Ended(&'a JobResult),
+    /// Still waiting for these, for that long.
+    Waiting(Vec<&'a UnitName>, Duration),
+}
+
+/// The one connection to systemd.
+#[derive(Debug)]
+pub struct Systemd {
+    bus: Connection,
+    manager: ManagerProxy<'static>,
+    /// systemd sends signals of jobs to subscribers only, and takes one subscription per connection.
+    subscribed: OnceCell<()>,
+}
+
+impl Systemd {
+    /// Connects to the system bus. Sends no call that changes anything.
+    pub async fn connect() -> Result<Self, SystemdError> {
+        let bus = Connection::system().await.map_err(SystemdError::Unreachable)?;
+        let manager = ManagerProxy::new(&bus).await.map_err(SystemdError::Unreachable)?;
+        Ok(Self { bus, manager, subscribed: OnceCell::new() })
+    }
+
+    /// The state of each unit, known to systemd or not.
+    pub async fn units(&self, names: &[UnitName]) -> Result<BTreeMap<UnitName, UnitState>, SystemdError> {
+        let words: Vec<&str> = names.iter().map(UnitName::as_str).collect();
+        let rows = self.manager.list_units_by_names(&words).await.map_err(SystemdError::Unreachable)?;
+        let reads = rows.into_iter().map(|row| async move {
+            let (name, path, job) = (row.0, row.6, row.7);
+            self.unit(&path, job != 0).await.map(|state| (name, state))
+        });
+        let states = try_join_all(reads).await?;
+        Ok(states.into_iter().filter_map(|(name, state)| Some((name.parse().ok()?, state))).collect())
+    }
+
+    async fn unit(&self, path: &OwnedObjectPath, job: bool) -> Result<UnitState, SystemdError> {
+        let proxy = PropertiesProxy::new(&self.bus, SERVICE, path.clone()).await.map_err(SystemdError::Unreachable)?;
+        let unit = proxy.get_all(UNIT_INTERFACE).await.map_err(SystemdError::Unreachable)?;
+        let is_service = path.as_str().ends_with("_2eservice");
+        let service = if is_service { proxy.get_all(SERVICE_INTERFACE).await.ok() } else { None };
+        Ok(unit_state(&unit, &service.unwrap_or_default(), job))
+    }
+
+    /// Has systemd read all unit files again, generators included.
+    pub async fn reload(&self) -> Result<(), SystemdError> {
+        self.manager.reload().await.map_err(|source| refused("reload", "its unit files", source))
+    }
+
+    /// Makes the unit start at boot (`systemctl enable`), and reloads as that command does.
+    pub async fn enable(&self, unit: &UnitName) -> Result<(), SystemdError> {
+        let files = [unit.as_str()];
+        self.manager
+            .enable_unit_files(&files, false, false)
+            .await
+            .map_err(|source| refused("enable", unit.as_str(), source))?;
+        self.reload().await
+    }
+
+    /// Requests `verb` for all units at once and follows every job to its end.
+    ///
+    /// systemd orders the jobs by the units' own `After=`; units without an order between them go side
+    /// by side. There is no time limit here: each unit brings its own.
+    pub async fn run_jobs(
+        &self,
+        verb: Verb,
+        units: &[UnitName],
+        news: &mut (dyn FnMut(JobNews<'_>) + Send),
+    ) -> Result<Vec<JobResult>, SystemdError> {
+        // The match must be there before the first job: a fast one is gone before a later subscription.
+        let mut removed = self.manager.receive_job_removed().await.map_err(SystemdError::Unreachable)?;
+        let subscribe = || self.manager.subscribe();
+        self.subscribed.get_or_try_init(subscribe).await.map_err(SystemdError::Unreachable)?;
+        let begun = Instant::now();
+        let mut waiting = BTreeMap::new();
+        for unit in units {
+            let job = self.request(verb, unit).await?;
+            waiting.insert(job.to_string(), unit);
+        }
+        let mut results = Vec::new();
+        while !waiting.is_empty() {
+            let Ok(signal) = tokio::time::timeout(REMIND, removed.next()).await else {
+                news(JobNews::Waiting(waiting.values().copied().collect(), begun.elapsed()));
+                continue;
+            };
+            let names = || waiting.values().map(|unit| unit.as_str()).collect::<Vec<_>>().join(", ");
+            let Some(signal) = signal else { return Err(SystemdError::Lost(names())) };
+            let Ok(args) = signal.args() else { continue };
+            if let Some(unit) = waiting.remove(args.job.as_str()) {
+                let result = JobResult { unit: unit.clone(), result: args.result.to_owned(), took: begun.elapsed() };
+                news(JobNews::Ended(&result));
+                results.push(result);
+            }
+        }
+        Ok(results)
+    }
+
+    async fn request(&self, verb: Verb, unit: &UnitName) -> Result<OwnedObjectPath, SystemdError> {
+        let name = unit.as_str();
+        // `replace`: an operator's own conflicting job that is still waiting gives way, as with systemctl.
+        let answer = match verb {
+            Verb::Start => self.manager.start_unit(name, "replace").await,
+            Verb::Stop => self.manager.stop_unit(name, "replace").await,
+            Verb::Restart => self.manager.restart_unit(name, "replace").await,
+        };
+        answer.map_err(|source| refused(verb.word(), name, source))
+    }
+}
+
+fn refused(verb: &'static str, what: &str, source: zbus::Error) -> SystemdError {
+    SystemdError::Refused { verb, what: what.to_owned(), source }
+}
+
+type Properties = std::collections::HashMap<String, OwnedVariant>;
+
+fn unit_state(unit: &Properties, service: &Properties, job: bool) -> UnitState {
+    UnitState {
+        load: LoadState::from_word(&text(unit, "LoadState")),
+        active: ActiveState::from_word(&text(unit, "ActiveState")),
+        sub: text(unit, "SubState"),
+        file_state: text(unit, "UnitFileState"),
+        source: text(unit, "SourcePath"),
+        fragment: text(unit, "FragmentPath"),
+        needs_reload: unit.get("NeedDaemonReload").and_then(|value| bool::try_from(value).ok()).unwrap_or(false),
+        job,
+        result: text(service, "Result"),
+        restarts: service.get("NRestarts").and_then(|value| u32::try_from(value).ok()).unwrap_or(0),
+        active_since: number(unit, "ActiveEnterTimestamp"),
+        inactive_since: number(unit, "InactiveEnterTimestamp"),
+    }
+}
+
+fn text(properties: &Properties, name: &str) -> String {
+    properties.get(name).and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default().to_owned()
+}
+
+fn number(properties: &Properties, name: &str) -> u64 {
+    properties.get(name).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+}

@@ -1,0 +1,53 @@
+//! Log lines: to the journal with fields when systemd runs us, to standard error else.
+//!
+//! Messages are constant and lower case, what varies is in fields. The identifiers below are for
+//! `journalctl MESSAGE_ID=...` and never change their meaning.
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// An operation brought the host to what the configuration says.
+pub const CONVERGED: &str = "b37c1a3fdaf3423abdfcf9375f60d632";
+/// An operation failed.
+pub const FAILED: &str = "a01848bcacbd4687b6b520dc9c3501a6";
+/// The host was left alone, for a reason that a person must see to.
+pub const REFUSED: &str = "3dc133566af34b4a9a586ab83bc1fd0b";
+/// An operation that was interrupted is taken up again.
+pub const RESUMED: &str = "c502beca95624734939a03448689a92f";
+/// A file of ours that somebody had edited was replaced; its text was kept.
+pub const DISPLACED: &str = "a715b25ce635437b90999b6af315bead";
+/// A unit's job ended.
+pub const UNIT: &str = "e7b8743456574e9c800982a41799d560";
+
+/// Starts logging; `level` is for standard error, the journal gets everything from `info` on.
+pub fn start(level: LevelFilter) {
+    if under_systemd()
+        && let Ok(layer) = tracing_journald::layer()
+    {
+        // Without a prefix of its own a field `message_id` is the journal's MESSAGE_ID.
+        let layer = layer.with_field_prefix(None).with_syslog_identifier("photos-agent".to_owned());
+        tracing_subscriber::registry().with(layer).with(level.max(LevelFilter::INFO)).init();
+        return;
+    }
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
+    tracing_subscriber::registry().with(layer).with(level).init();
+}
+
+/// systemd connects the output of its services to the journal and says so (systemd.exec(5)).
+pub fn under_systemd() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some() && std::env::var_os("INVOCATION_ID").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn message_ids_are_what_the_journal_takes() {
+        let ids = [super::CONVERGED, super::FAILED, super::REFUSED, super::RESUMED, super::DISPLACED, super::UNIT];
+        let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len());
+        for id in ids {
+            assert!(id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{id}");
+        }
+    }
+}

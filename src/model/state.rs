@@ -1,0 +1,195 @@
+//! The states of things on the host: units, containers, networks, secrets, places on disk.
+//!
+//! What `host` reports and `plan` reads; neither knows the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+/// The label by which a container or network tells which text of its unit it was made from.
+pub const HASH_LABEL: &str = "photos-agent.unit";
+
+/// Podman's objects.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PodmanState {
+    /// Its version.
+    pub version: String,
+    /// By name.
+    pub containers: BTreeMap<String, ContainerState>,
+    /// By name.
+    pub networks: BTreeMap<String, NetworkState>,
+    /// By name.
+    pub secrets: BTreeMap<String, SecretState>,
+    /// Images in the store, each as `repository@digest`.
+    pub images: BTreeSet<String>,
+}
+
+/// A container, running or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerState {
+    /// Whether it runs.
+    pub running: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The systemd unit that made it.
+    pub unit: Option<String>,
+    /// Hash of the unit text that it was made from.
+    pub hash: Option<String>,
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkState {
+    /// Without a way out.
+    pub internal: bool,
+    /// Its subnets.
+    pub subnets: Vec<String>,
+    /// Hash of the unit text that it was made from.
+    pub hash: Option<String>,
+}
+
+/// A secret; its value is never read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretState {
+    /// When it was first stored.
+    pub created: Timestamp,
+    /// When its value last changed.
+    pub updated: Timestamp,
+}
+
+/// systemd's `LoadState`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LoadState {
+    /// Read and usable.
+    Loaded,
+    /// No such unit.
+    #[default]
+    NotFound,
+    /// Masked by the operator.
+    Masked,
+    /// `bad-setting`, `error` or one that later systemds add.
+    Broken,
+}
+
+impl LoadState {
+    /// From the word on the bus.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "loaded" => Self::Loaded,
+            "not-found" => Self::NotFound,
+            "masked" => Self::Masked,
+            _ => Self::Broken,
+        }
+    }
+}
+
+/// systemd's `ActiveState`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ActiveState {
+    /// Up; a service with `Notify=healthy` has been healthy.
+    Active,
+    /// On its way up, or waiting to try again.
+    Activating,
+    /// On its way down.
+    Deactivating,
+    /// Down.
+    #[default]
+    Inactive,
+    /// Down, and systemd has given up.
+    Failed,
+}
+
+impl ActiveState {
+    /// From the word on the bus. `reloading`, `refreshing` and `maintenance` are up.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "inactive" | "" => Self::Inactive,
+            "failed" => Self::Failed,
+            "activating" => Self::Activating,
+            "deactivating" => Self::Deactivating,
+            _ => Self::Active,
+        }
+    }
+}
+
+/// A unit, as systemd sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UnitState {
+    /// Whether systemd could read it.
+    pub load: LoadState,
+    /// Whether it is up.
+    pub active: ActiveState,
+    /// systemd's finer word.
+    pub sub: String,
+    /// `enabled`, `disabled`, `generated` and others.
+    pub file_state: String,
+    /// The quadlet that it was generated from.
+    pub source: String,
+    /// The unit file.
+    pub fragment: String,
+    /// Its files changed since systemd read them.
+    pub needs_reload: bool,
+    /// A job is queued or running for it.
+    pub job: bool,
+    /// How its last run ended: `success`, `exit-code`, `timeout` and others.
+    pub result: String,
+    /// Automatic restarts since it was last started by hand.
+    pub restarts: u32,
+    /// When it last came up, in microseconds since 1970; 0: not in this boot.
+    pub active_since: u64,
+    /// When it last went down, in microseconds since 1970; 0: not in this boot.
+    pub inactive_since: u64,
+}
+
+/// What lies where a folder or a subvolume is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlaceState {
+    /// Nothing; whether the filesystem it would lie on is BTRFS.
+    Absent {
+        /// BTRFS or not.
+        btrfs: bool,
+    },
+    /// A plain folder.
+    Folder {
+        /// Whether it lies on BTRFS.
+        btrfs: bool,
+        /// Whether it holds nothing.
+        empty: bool,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// A subvolume.
+    Subvolume(SubvolumeState),
+    /// A file, a symlink, a device.
+    Other,
+}
+
+/// A subvolume and what must be true of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubvolumeState {
+    /// Whether new files in it are written in place.
+    pub nocow: bool,
+    /// Whether it holds nothing.
+    pub empty: bool,
+    /// Whether it is mounted here by itself.
+    pub mount_point: bool,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// Switches below /proc/sys/net/ipv4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kernel {
+    /// `ip_forward`
+    pub ip_forward: bool,
+    /// `conf/BRIDGE/forwarding` of the inner bridge, where there is one.
+    pub inner_forwarding: Option<bool>,
+}

@@ -1,0 +1,127 @@
+//! Looks at the host and says what is there: the first effect of every command, and of `plan` the only one.
+//!
+//! Reads only. What cannot be looked at is put into the answer as such; only the agent's own memory
+//! being unreadable is an error, since nothing can be decided without it.
+
+use std::collections::BTreeMap;
+
+use crate::config::Settings;
+use crate::host::{Host, files, kernel, storage};
+use crate::model::{HostPath, PlaceState, PodmanState, PostgresMajor, Root, UnitName, UnitState};
+use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
+use crate::record::{Generations, ImageLock, Pending, RecordError};
+use crate::stack::{self, Desired, Facts, INNER_INTERFACE, Programs, QUADLETS};
+
+/// Folders in which quadlet looks for units, other than the agent's own (podman-systemd.unit(5)).
+const QUADLET_FOLDERS: [&str; 3] =
+    ["/run/containers/systemd", "/etc/containers/systemd", "/usr/share/containers/systemd"];
+
+/// What must be known of the disk before it is decided what is wanted.
+pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, RecordError> {
+    let lock = ImageLock::read(root)?.images().clone();
+    let cluster = stack::cluster_versions(settings)
+        .into_iter()
+        .find_map(|path| files::read(&root.join(path.as_path())).ok().flatten())
+        .and_then(|text| text.parse::<PostgresMajor>().ok());
+    Ok(Facts { lock, cluster, programs: programs(root) })
+}
+
+/// Where distributions put what units run. Debian keeps nft in /usr/sbin; Fedora has joined the two.
+fn programs(root: &Root) -> Programs {
+    let find = |name: &str| {
+        let places = ["/usr/sbin", "/usr/bin"].map(|folder| HostPath::constant(format!("{folder}/{name}")));
+        let [first, second] = places;
+        if !root.join(first.as_path()).exists() && root.join(second.as_path()).exists() { second } else { first }
+    };
+    Programs { nft: find("nft"), podman: find("podman") }
+}
+
+/// The host as it is now.
+pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordError> {
+    let last = Generations::new(&host.root).last()?;
+    let pending = Pending::read(&host.root)?;
+    let (podman, units) = tokio::join!(observe_podman(host), observe_units(host, desired));
+    let kernel = kernel::observe(&host.root, INNER_INTERFACE).unwrap_or_default();
+    Ok(Observed {
+        podman,
+        units,
+        places: observe_places(&host.root, desired),
+        files: observe_files(&host.root, desired),
+        shadows: observe_shadows(&host.root, desired),
+        kernel,
+        converged: last.is_some(),
+        recorded: last.map(|generation| generation.files).unwrap_or_default(),
+        stack_was_stopped: pending.is_some_and(|pending| pending.stack_was_stopped),
+        selinux: kernel::has_selinux(&host.root),
+    })
+}
+
+async fn observe_podman(host: &Host) -> Result<PodmanState, Unreachable> {
+    host.podman.observe().await.map_err(|error| Unreachable(chain(&error)))
+}
+
+async fn observe_units(host: &Host, desired: &Desired) -> Result<BTreeMap<UnitName, UnitState>, Unreachable> {
+    let mut names: Vec<UnitName> = desired.units().cloned().collect();
+    names.extend(PODMAN_SOCKET.parse::<UnitName>());
+    let systemd = host.systemd().await.map_err(|error| Unreachable(chain(&error)))?;
+    systemd.units(&names).await.map_err(|error| Unreachable(chain(&error)))
+}
+
+fn observe_places(root: &Root, desired: &Desired) -> BTreeMap<HostPath, Result<PlaceState, String>> {
+    let folders = desired.folders.iter().map(|folder| &folder.path);
+    let subvolumes = desired.subvolumes.iter().map(|place| &place.path);
+    let look = |path: &HostPath| storage::observe(&root.join(path.as_path())).map_err(|error| chain(&error));
+    folders.chain(subvolumes).map(|path| (path.clone(), look(path))).collect()
+}
+
+fn observe_files(root: &Root, desired: &Desired) -> BTreeMap<HostPath, Result<String, String>> {
+    let mut paths: Vec<HostPath> = desired.files.iter().map(|file| file.path.clone()).collect();
+    let own = files::list(&root.join(QUADLETS)).unwrap_or_default();
+    let own = own.into_iter().filter(|name| name.ends_with(".container") || name.ends_with(".network"));
+    paths.extend(own.filter_map(|name| format!("{QUADLETS}/{name}").parse().ok()));
+    let read = |path: HostPath| match files::read(&root.join(path.as_path())) {
+        Ok(None) => None,
+        Ok(Some(text)) => Some((path, Ok(text))),
+        Err(error) => Some((path, Err(chain(&error)))),
+    };
+    paths.into_iter().filter_map(read).collect()
+}
+
+/// Other people's quadlets with the names of ours, wherever quadlet would find them.
+fn observe_shadows(root: &Root, desired: &Desired) -> Vec<HostPath> {
+    let ours: Vec<&str> = desired
+        .files
+        .iter()
+        .filter(|file| file.path.as_str().starts_with(QUADLETS))
+        .filter_map(|file| file.path.as_path().file_name()?.to_str())
+        .collect();
+    let mut found = Vec::new();
+    let mut folders: Vec<HostPath> = QUADLET_FOLDERS.iter().filter_map(|folder| folder.parse().ok()).collect();
+    while let Some(folder) = folders.pop() {
+        for name in files::list(&root.join(folder.as_path())).unwrap_or_default() {
+            let Ok(path) = format!("{folder}/{name}").parse::<HostPath>() else { continue };
+            if path.as_str() == QUADLETS || name.ends_with(".d") {
+                continue;
+            }
+            if root.join(path.as_path()).is_dir() {
+                folders.push(path);
+            } else if ours.contains(&name.as_str()) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// An error and its causes on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! Pure decisions: from what is there and what is wanted to the steps between them.
+//!
+//! Knows no clock, no file, no bus, no async. The same input gives the same plan, to the letter; the
+//! apply decides nothing that could have been decided here.
+
+mod images;
+mod networks;
+mod observed;
+mod secrets;
+mod services;
+mod step;
+mod storage;
+mod units;
+
+pub use observed::{Observed, Unreachable};
+pub use services::Wanted;
+pub use step::{FileChange, Plan, Planned, Step};
+
+use crate::model::{ActiveState, PodmanState, UnitName, UnitState};
+use crate::stack::Desired;
+
+/// Units of the host's own that the stack leans on.
+pub const PODMAN_SOCKET: &str = "podman.socket";
+
+/// The oldest Podman whose quadlets know all keys that are written (docs/adr/0009).
+const PODMAN_FLOOR: (u64, u64) = (5, 4);
+
+/// Everything that takes the host from `observed` to `desired`.
+///
+/// The order of the steps is the order in which they are safe: storage before secrets before images
+/// before units, so that an interruption never leaves a unit whose folder, secret or image is missing.
+pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
+    let mut plan = Plan::default();
+    let empty = PodmanState::default();
+    if let Err(Unreachable(reason)) = &observed.units {
+        plan.refuse("systemd", format!("cannot be asked: {reason}"), "systemctl status dbus.socket");
+        return plan;
+    }
+    let podman = match &observed.podman {
+        Ok(state) => state,
+        Err(_) if !socket_is_up(observed) => {
+            enable_socket(&mut plan);
+            &empty
+        }
+        Err(Unreachable(reason)) => {
+            plan.refuse("Podman", format!("cannot be asked: {reason}"), "systemctl restart podman.socket");
+            return plan;
+        }
+    };
+    refuse_old_podman(podman, &mut plan);
+    storage::plan(observed, desired, &mut plan);
+    secrets::plan(observed, podman, desired, &mut plan);
+    images::plan(podman, desired, &mut plan);
+    let wanted = services::wanted(observed, desired);
+    let networks = networks::changed(podman, desired);
+    let stop = !networks.is_empty() && services::target_is_up(observed, desired);
+    if stop {
+        plan.step(Step::StopStack, networks::reason(&networks));
+    }
+    units::plan(observed, desired, &mut plan);
+    networks::plan(observed, &networks, &mut plan);
+    let restart_all = stop || (observed.stack_was_stopped && wanted == Wanted::Run);
+    services::plan(observed, podman, desired, &wanted, restart_all, &mut plan);
+    plan
+}
+
+fn socket_is_up(observed: &Observed) -> bool {
+    unit(observed, PODMAN_SOCKET).active == ActiveState::Active
+}
+
+fn enable_socket(plan: &mut Plan) {
+    if let Ok(unit) = PODMAN_SOCKET.parse() {
+        plan.step(Step::Enable { unit }, "the agent speaks to Podman through it, and Debian ships it disabled");
+    }
+}
+
+fn refuse_old_podman(podman: &PodmanState, plan: &mut Plan) {
+    let mut numbers = podman.version.split('.').map_while(|part| part.parse::<u64>().ok());
+    if let (Some(major), Some(minor)) = (numbers.next(), numbers.next())
+        && (major, minor) < PODMAN_FLOOR
+    {
+        let why = format!("version {} is too old for the units that are written", podman.version);
+        plan.refuse("Podman", why, "upgrade to Podman 5.4 or newer (Debian 13, Fedora 41, RHEL 9.6)");
+    }
+}
+
+/// The state of a unit, or that of one systemd has never heard of.
+fn unit<'a>(observed: &'a Observed, name: &str) -> std::borrow::Cow<'a, UnitState> {
+    let known = observed.units.as_ref().ok().and_then(|units| {
+        let name: UnitName = name.parse().ok()?;
+        units.get(&name)
+    });
+    known.map_or_else(|| std::borrow::Cow::Owned(UnitState::default()), std::borrow::Cow::Borrowed)
+}

@@ -1,0 +1,74 @@
+//! Networks: quadlet makes them and never changes them, so a changed one is removed and made anew.
+
+use crate::model::{ActiveState, PodmanState};
+use crate::plan::{Observed, Plan, Step, unit};
+use crate::stack::{Desired, DesiredNetwork};
+
+/// A network that must go, and why.
+pub(super) struct Changed<'a> {
+    network: &'a DesiredNetwork,
+    reason: String,
+}
+
+/// Networks that exist and are not what their unit says.
+pub(super) fn changed<'a>(podman: &PodmanState, desired: &'a Desired) -> Vec<Changed<'a>> {
+    let differs = |network: &'a DesiredNetwork| {
+        let found = podman.networks.get(network.name.as_str())?;
+        let old = found.hash.as_ref().filter(|hash| **hash != network.hash)?;
+        let subnets = found.subnets.join(", ");
+        let reason = match network.subnet {
+            Some(subnet) if subnets != subnet.to_string() => format!("subnet {subnets}, wanted {subnet}"),
+            _ => format!("made from another text of its unit ({old})"),
+        };
+        Some(Changed { network, reason })
+    };
+    desired.networks.iter().filter_map(differs).collect()
+}
+
+pub(super) fn reason(changed: &[Changed<'_>]) -> String {
+    let names: Vec<&str> = changed.iter().map(|changed| changed.network.name.as_str()).collect();
+    format!("Podman cannot change a network in place: {}", names.join(", "))
+}
+
+/// Refuses foreign networks of our names and removes changed ones.
+pub(super) fn plan(observed: &Observed, changed: &[Changed<'_>], plan: &mut Plan) {
+    for Changed { network, reason } in changed {
+        let step = Step::RemoveNetwork { network: network.name.clone(), unit: network.unit.clone() };
+        plan.step(step, reason.clone());
+    }
+    if !observed.kernel.ip_forward {
+        let reason = "a bridge made before it is on would forward as soon as it is";
+        plan.step(Step::AllowForwarding, reason);
+    }
+    if observed.kernel.inner_forwarding == Some(true) {
+        plan.step(Step::DenyInnerForwarding, "the database would have a way out");
+    }
+}
+
+/// Networks whose unit is up although the network is gone, so that no start would make it again.
+pub(super) fn lost<'a>(observed: &Observed, podman: &PodmanState, desired: &'a Desired) -> Vec<&'a DesiredNetwork> {
+    let gone = |network: &&DesiredNetwork| {
+        !podman.networks.contains_key(network.name.as_str())
+            && unit(observed, network.unit.as_str()).active == ActiveState::Active
+    };
+    desired.networks.iter().filter(gone).collect()
+}
+
+/// Networks of our names that somebody else made.
+pub(super) fn refuse_foreign(podman: &PodmanState, desired: &Desired, plan: &mut Plan) {
+    for network in &desired.networks {
+        let Some(found) = podman.networks.get(network.name.as_str()) else { continue };
+        if found.hash.is_none() {
+            let what = format!("network {}", network.name);
+            let remedy = format!("podman network rm {}", network.name);
+            plan.refuse(what, "exists and was not made by photos-agent", remedy);
+        }
+    }
+    for name in &desired.joined {
+        if !podman.networks.contains_key(name.as_str()) {
+            let what = format!("network {name}");
+            let why = "is named in network.server_networks and does not exist";
+            plan.refuse(what, why, format!("podman network create {name}"));
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What was found on the host, as data: the planner's only knowledge of it.
+//!
+//! A part that could not be looked at is a value here, not an error: the planner decides what follows.
+
+use std::collections::BTreeMap;
+
+use crate::model::{HostPath, Kernel, PlaceState, PodmanState, UnitName, UnitState};
+
+/// The host at one moment.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// What Podman holds, or why it could not be asked.
+    pub podman: Result<PodmanState, Unreachable>,
+    /// Unit states, or why systemd could not be asked.
+    pub units: Result<BTreeMap<UnitName, UnitState>, Unreachable>,
+    /// Every folder and subvolume that is wanted.
+    pub places: BTreeMap<HostPath, Result<PlaceState, String>>,
+    /// Texts of the files that are wanted, and of further ones in the agent's own folder.
+    pub files: BTreeMap<HostPath, Result<String, String>>,
+    /// Quadlets of other people that bear the name of one of ours, which would win or lose against it.
+    pub shadows: Vec<HostPath>,
+    /// The kernel's forwarding switches.
+    pub kernel: Kernel,
+    /// Files as the last generation recorded them: what we wrote, and so what may be replaced.
+    pub recorded: BTreeMap<HostPath, String>,
+    /// Whether this host was ever converged.
+    pub converged: bool,
+    /// Whether an interrupted operation had stopped a running stack.
+    pub stack_was_stopped: bool,
+    /// Whether SELinux is on, so that new subvolumes need a label.
+    pub selinux: bool,
+}
+
+/// Why a whole source of knowledge was silent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable(pub String);

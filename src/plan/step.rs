@@ -1,0 +1,194 @@
+//! A plan: steps in order, each with its reason. Data, and nothing that acts.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::{HostPath, ImageRef, NetworkName, Refusal, SecretName, Subvolume, UnitName};
+
+/// What to do, in order, or why nothing may be done.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Plan {
+    /// Each of them forbids the whole plan.
+    pub refusals: Vec<Refusal>,
+    /// The steps.
+    pub steps: Vec<Planned>,
+    /// What was seen and is left alone.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Whether the host is as it should be.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.refusals.is_empty()
+    }
+
+    pub(super) fn step(&mut self, step: Step, reason: impl Into<String>) {
+        self.steps.push(Planned { step, reason: reason.into() });
+    }
+
+    pub(super) fn refuse(&mut self, what: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) {
+        self.refusals.push(Refusal::new(what, why, remedy));
+    }
+}
+
+/// A step and why it is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// What is done.
+    #[serde(flatten)]
+    pub step: Step,
+    /// Why.
+    pub reason: String,
+}
+
+/// One thing that is done to the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// `systemctl enable`, and start it if it is a socket.
+    Enable {
+        /// The unit.
+        unit: UnitName,
+    },
+    /// A plain folder.
+    MakeFolder {
+        /// Where.
+        path: HostPath,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// A subvolume, NOCOW and owner set while it is empty.
+    MakeSubvolume {
+        /// Which.
+        subvolume: Subvolume,
+        /// Where.
+        path: HostPath,
+        /// Whether containers need a SELinux label to enter.
+        label: bool,
+    },
+    /// NOCOW on an empty subvolume that lost it.
+    SetNocow {
+        /// Where.
+        path: HostPath,
+    },
+    /// Owner and mode of one folder, not of what is in it.
+    SetOwner {
+        /// Where.
+        path: HostPath,
+        /// uid and gid.
+        owner: u32,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// A random password, made once.
+    MakeSecret {
+        /// Its name.
+        secret: SecretName,
+    },
+    /// An image by tag or digest.
+    Pull {
+        /// The image.
+        image: ImageRef,
+    },
+    /// Stops the target and so all services; started again later in the same plan.
+    StopStack,
+    /// Writes a set of files all or nothing, after Podman's generator accepted them, and reloads systemd.
+    InstallFiles {
+        /// The files.
+        files: Vec<FileChange>,
+    },
+    /// Has systemd read its files again.
+    Reload,
+    /// Removes files that the agent wrote and that nothing wants any more, and reloads systemd.
+    RemoveFiles {
+        /// The files.
+        paths: Vec<HostPath>,
+    },
+    /// Removes a network, so that its unit makes it anew.
+    RemoveNetwork {
+        /// Its name.
+        network: NetworkName,
+        /// The unit that made it.
+        unit: UnitName,
+    },
+    /// Lets the host forward between networks, before the first one is made.
+    AllowForwarding,
+    /// Turns forwarding off on the inner bridge.
+    DenyInnerForwarding,
+    /// Loads the firewall's rules, which a service's start does as well.
+    LoadFirewall,
+    /// Stops units.
+    Stop {
+        /// The units.
+        units: Vec<UnitName>,
+    },
+    /// Starts units side by side, as far as their own order allows.
+    Start {
+        /// The units.
+        units: Vec<UnitName>,
+    },
+    /// Restarts units side by side, as far as their own order allows.
+    Restart {
+        /// The units.
+        units: Vec<UnitName>,
+    },
+}
+
+/// A file that is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileChange {
+    /// Where.
+    pub path: HostPath,
+    /// What it says now, where it exists.
+    pub before: Option<String>,
+    /// What it shall say.
+    pub text: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Somebody edited it: the old text is kept in the history.
+    pub displaces: bool,
+}
+
+impl Step {
+    /// Whether what comes after it can only be known once it is done: the apply plans anew then.
+    pub fn reveals(&self) -> bool {
+        match self {
+            Self::Enable { unit } => unit.as_str() == super::PODMAN_SOCKET,
+            Self::Pull { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Enable { unit } => write!(f, "enable {unit}"),
+            Self::MakeFolder { path, mode } => write!(f, "make folder {path} ({mode:04o})"),
+            Self::MakeSubvolume { subvolume, path, .. } => {
+                let nocow = if subvolume.nocow() { "NOCOW, " } else { "" };
+                write!(f, "make subvolume {path} ({nocow}owner {}, {:04o})", subvolume.owner(), subvolume.mode())
+            }
+            Self::SetNocow { path } => write!(f, "set NOCOW on {path}"),
+            Self::SetOwner { path, owner, mode } => write!(f, "set owner {owner} and mode {mode:04o} on {path}"),
+            Self::MakeSecret { secret } => write!(f, "make secret {secret} (32 random characters)"),
+            Self::Pull { image } => write!(f, "pull {image}"),
+            Self::StopStack => f.write_str("stop the stack"),
+            Self::InstallFiles { files } => write!(f, "write {} files and reload systemd", files.len()),
+            Self::Reload => f.write_str("reload systemd"),
+            Self::RemoveFiles { paths } => write!(f, "remove {}", join(paths)),
+            Self::RemoveNetwork { network, .. } => write!(f, "remove network {network}"),
+            Self::AllowForwarding => f.write_str("turn on net.ipv4.ip_forward"),
+            Self::DenyInnerForwarding => f.write_str("turn off forwarding on the inner bridge"),
+            Self::LoadFirewall => f.write_str("load the firewall's rules"),
+            Self::Stop { units } => write!(f, "stop {}", join(units)),
+            Self::Start { units } => write!(f, "start {}", join(units)),
+            Self::Restart { units } => write!(f, "restart {}", join(units)),
+        }
+    }
+}
+
+fn join(items: &[impl fmt::Display]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

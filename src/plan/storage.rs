@@ -1,0 +1,129 @@
+//! Folders and subvolumes: make what is missing, mend what can be, refuse what would cost data.
+
+use crate::model::{HostPath, PlaceState, Subvolume, SubvolumeState};
+use crate::plan::{Observed, Plan, Step};
+use crate::stack::{Desired, Folder, SubvolumePlace};
+
+pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
+    for folder in &desired.folders {
+        match observed.places.get(&folder.path) {
+            Some(Ok(state)) => plan_folder(folder, state, plan),
+            other => refuse_unread(&folder.path, other, plan),
+        }
+    }
+    for place in &desired.subvolumes {
+        match observed.places.get(&place.path) {
+            Some(Ok(state)) => plan_subvolume(place, state, observed.selinux, plan),
+            other => refuse_unread(&place.path, other, plan),
+        }
+    }
+}
+
+fn refuse_unread(path: &HostPath, state: Option<&Result<PlaceState, String>>, plan: &mut Plan) {
+    let why = match state {
+        Some(Err(reason)) => reason.clone(),
+        _ => "was not looked at".to_owned(),
+    };
+    plan.refuse(path.as_str(), why, format!("ls -ld {}", quote(path)));
+}
+
+fn plan_folder(folder: &Folder, state: &PlaceState, plan: &mut Plan) {
+    let path = &folder.path;
+    match state {
+        PlaceState::Absent { .. } => {
+            plan.step(Step::MakeFolder { path: path.clone(), mode: folder.mode }, "it is missing");
+        }
+        PlaceState::Other => {
+            plan.refuse(path.as_str(), "is not a folder", format!("mv {0} {0}.aside", quote(path)));
+        }
+        // It may be the operator's mount point, and keeps the owner and mode that it has.
+        PlaceState::Folder { .. } | PlaceState::Subvolume(_) => {}
+    }
+}
+
+fn plan_subvolume(place: &SubvolumePlace, state: &PlaceState, selinux: bool, plan: &mut Plan) {
+    let SubvolumePlace { subvolume, path } = place;
+    match state {
+        PlaceState::Absent { btrfs: true } => {
+            let step = Step::MakeSubvolume { subvolume: *subvolume, path: path.clone(), label: selinux };
+            plan.step(step, "it is missing");
+        }
+        PlaceState::Absent { btrfs: false } | PlaceState::Folder { btrfs: false, .. } => refuse_filesystem(path, plan),
+        PlaceState::Folder { empty: true, .. } => {
+            let why = "is a plain folder where a subvolume belongs";
+            plan.refuse(path.as_str(), why, format!("rmdir {}", quote(path)));
+        }
+        PlaceState::Folder { .. } => refuse_folder(*subvolume, path, plan),
+        PlaceState::Other => {
+            let why = "is not a folder, where a subvolume belongs";
+            plan.refuse(path.as_str(), why, format!("mv {0} {0}.aside", quote(path)));
+        }
+        PlaceState::Subvolume(found) => verify(place, found, plan),
+    }
+}
+
+fn verify(place: &SubvolumePlace, found: &SubvolumeState, plan: &mut Plan) {
+    let SubvolumePlace { subvolume, path } = place;
+    if found.mount_point {
+        let why = "is a mount point of its own, which cannot change places with a restored one";
+        let remedy =
+            "mount the disk elsewhere and set storage.root, storage.databases or storage.ml_cache to a folder on it";
+        plan.refuse(path.as_str(), why, remedy);
+    }
+    if subvolume.nocow() && !found.nocow {
+        if found.empty {
+            plan.step(Step::SetNocow { path: path.clone() }, "NOCOW is not set");
+        } else {
+            refuse_copy_on_write(*subvolume, path, plan);
+        }
+    }
+    let (owner, mode) = (subvolume.owner(), subvolume.mode());
+    if (found.uid, found.gid, found.mode) != (owner, owner, mode) {
+        let reason = format!("owner {}:{}, mode {:04o}", found.uid, found.gid, found.mode);
+        plan.step(Step::SetOwner { path: path.clone(), owner, mode }, reason);
+    }
+}
+
+fn refuse_filesystem(path: &HostPath, plan: &mut Plan) {
+    let remedy =
+        "mount a BTRFS filesystem and set storage.root (or storage.databases, storage.ml_cache) to a folder on it";
+    plan.refuse(path.as_str(), "does not lie on BTRFS, which snapshots need", remedy);
+}
+
+/// A folder with data: copied by reflink into a subvolume, the old one kept until the operator is sure.
+fn refuse_folder(subvolume: Subvolume, path: &HostPath, plan: &mut Plan) {
+    let why = "is a plain folder with data where a subvolume belongs";
+    plan.refuse(path.as_str(), why, copy_commands(subvolume, path));
+}
+
+fn refuse_copy_on_write(subvolume: Subvolume, path: &HostPath, plan: &mut Plan) {
+    let why = "holds files but is not NOCOW, and the flag has no effect on files that exist";
+    plan.refuse(path.as_str(), why, copy_commands(subvolume, path));
+}
+
+fn copy_commands(subvolume: Subvolume, path: &HostPath) -> String {
+    let at = quote(path);
+    let old = quote(&path_aside(path));
+    // A NOCOW file cannot share extents with one that has checksums (EINVAL), so those are copied in full.
+    let (chattr, reflink) =
+        if subvolume.nocow() { (format!(" && chattr +C {at}"), "never") } else { (String::new(), "auto") };
+    format!(
+        "systemctl stop photos.target; mv {old_from} {old} && btrfs subvolume create {at}{chattr} && \
+         cp -a --reflink={reflink} {old}/. {at}/   (remove {old} once all is well)",
+        old_from = at,
+    )
+}
+
+fn path_aside(path: &HostPath) -> HostPath {
+    let aside = format!("{path}.before");
+    aside.parse().unwrap_or_else(|_| path.clone())
+}
+
+/// For a shell, in single quotes where it needs them.
+fn quote(path: &HostPath) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%".contains(c);
+    if path.as_str().chars().all(plain) {
+        return path.to_string();
+    }
+    format!("'{}'", path.as_str().replace('\'', r"'\''"))
+}

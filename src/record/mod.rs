@@ -1,0 +1,83 @@
+//! What the agent remembers, in /var/lib/photos-agent: digests, generations, history, an open operation.
+//!
+//! Every file says its format, is replaced whole or appended by whole lines, and is durable before the
+//! host is changed on its account. A file of a newer format is refused, never guessed at.
+
+mod generation;
+mod history;
+mod images;
+mod pending;
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+pub use generation::{Generation, Generations};
+pub use history::{Entry, History, Outcome, StepRecord};
+pub use images::ImageLock;
+pub use pending::Pending;
+
+use crate::host::files::{self, FileError};
+use crate::model::Root;
+
+/// Where all of it lies.
+pub const STATE: &str = "/var/lib/photos-agent";
+
+/// The format that is written, in every file's `schema` field.
+const SCHEMA: u32 = 1;
+
+/// Why the memory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Not understood.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Written by a newer agent.
+    #[error("{} has format {found}, this photos-agent knows up to {SCHEMA}: install the newer version again", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+}
+
+#[derive(serde::Deserialize)]
+struct Format {
+    schema: u32,
+}
+
+fn state(root: &Root, name: &str) -> PathBuf {
+    root.join(STATE).join(name)
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
+    let Some(text) = files::read(path)? else { return Ok(None) };
+    parse(path, &text).map(Some)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, RecordError> {
+    let damaged = |source| RecordError::Damaged { path: path.to_owned(), source };
+    let format: Format = serde_json::from_str(text).map_err(damaged)?;
+    if format.schema > SCHEMA {
+        return Err(RecordError::Newer { path: path.to_owned(), found: format.schema });
+    }
+    serde_json::from_str(text).map_err(damaged)
+}
+
+fn write<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), RecordError> {
+    let damaged = |source| RecordError::Damaged { path: path.to_owned(), source };
+    let mut text = serde_json::to_string_pretty(value).map_err(damaged)?;
+    text.push('\n');
+    // The state names paths and images, no secret; but it is nobody else's business.
+    files::write(path, &text, 0o600).map_err(RecordError::from)
+}

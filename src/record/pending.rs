@@ -1,0 +1,52 @@
+//! The open operation: written before the host is changed, gone when the change is whole.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::host::files;
+use crate::model::Root;
+use crate::record::{RecordError, SCHEMA, StepRecord, read, state, write};
+
+/// An operation that was begun. Found at a start, it was interrupted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Format of this file.
+    pub schema: u32,
+    /// Its number in the history.
+    pub id: u64,
+    /// The command.
+    pub command: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// The agent that began it.
+    pub agent: String,
+    /// The operation stopped a running stack and must start it again.
+    pub stack_was_stopped: bool,
+    /// Steps so far; the last one without a time had begun.
+    pub steps: Vec<StepRecord>,
+}
+
+impl Pending {
+    fn path(root: &Root) -> PathBuf {
+        state(root, "pending")
+    }
+
+    /// The open operation, if there is one.
+    pub fn read(root: &Root) -> Result<Option<Self>, RecordError> {
+        read(&Self::path(root))
+    }
+
+    /// Writes it, durable on return.
+    pub fn write(&self, root: &Root) -> Result<(), RecordError> {
+        write(&Self::path(root), &Self { schema: SCHEMA, ..self.clone() })
+    }
+
+    /// Closes it.
+    pub fn remove(root: &Root) -> Result<(), RecordError> {
+        let path = Self::path(root);
+        files::remove(&path)?;
+        Ok(())
+    }
+}
