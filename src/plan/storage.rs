@@ -108,9 +108,8 @@ fn copy_commands(subvolume: Subvolume, path: &HostPath) -> String {
     let (chattr, reflink) =
         if subvolume.nocow() { (format!(" && chattr +C {at}"), "never") } else { (String::new(), "auto") };
     format!(
-        "systemctl stop photos.target; mv {old_from} {old} && btrfs subvolume create {at}{chattr} && \
-         cp -a --reflink={reflink} {old}/. {at}/   (remove {old} once all is well)",
-        old_from = at,
+        "systemctl stop photos.target; mv {at} {old} && btrfs subvolume create {at}{chattr} && \
+         cp -a --reflink={reflink} {old}/. {at}/   (remove {old} once all is well)"
     )
 }
 

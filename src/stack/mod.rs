@@ -52,6 +52,8 @@ pub struct Facts {
     pub lock: BTreeMap<ImageRef, Digest>,
     /// `PG_VERSION` of the cluster on disk; `None`: there is no cluster.
     pub cluster: Option<PostgresMajor>,
+    /// Whether the host has a time zone of its own (/etc/localtime); else it is UTC, here and in containers.
+    pub local_time: bool,
     /// Where programs are.
     pub programs: Programs,
 }

@@ -37,7 +37,7 @@ pub(super) fn networks(context: &Context<'_>) -> Result<(Vec<DesiredFile>, Vec<D
         inner_file,
         egress_file,
         firewall.into_file(firewall_path, UnitName::constant(super::FIREWALL)),
-        plain_file(rules(), &firewall_rules(subnet)),
+        plain_file(HostPath::constant(FIREWALL_RULES), &firewall_rules(subnet)),
         plain_file(HostPath::constant("/etc/sysctl.d/60-photos-agent.conf"), SYSCTL),
     ];
     Ok((files, vec![inner, egress]))
@@ -63,11 +63,7 @@ fn network(
 
 /// The command that loads the rules, however often.
 pub(super) fn load_rules(context: &Context<'_>) -> Result<Value, Invalid> {
-    Value::command(OnFailure::Fail, &context.facts.programs.nft, ["-f", rules().as_str()])
-}
-
-fn rules() -> HostPath {
-    HostPath::constant(FIREWALL_RULES)
+    Value::command(OnFailure::Fail, &context.facts.programs.nft, ["-f", FIREWALL_RULES])
 }
 
 /// Forwarding has to be on before the first network is made.

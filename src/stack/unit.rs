@@ -93,7 +93,9 @@ impl Unit {
     pub(super) fn time_zone(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
         match &context.settings.immich.timezone {
             Some(zone) => self.environment("TZ", zone.as_str()),
-            None => self.text("Timezone", "local"),
+            // Without that file Podman does not start the container.
+            None if context.facts.local_time => self.text("Timezone", "local"),
+            None => Ok(()),
         }
     }
 

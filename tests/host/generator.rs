@@ -3,6 +3,8 @@
 //! Random values are written by `quadlet::Value`, read by Podman's own generator and by systemd, and run: a
 //! program in the place of Podman writes down the arguments that it was given. Nothing of ours reads on the way.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use photos_agent::model::HostPath;
