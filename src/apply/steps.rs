@@ -70,7 +70,7 @@ pub(super) async fn run(
     let reveals = |at: usize, step: &Step| if pulls.is_some() { Some(at) == pulls } else { step.reveals() };
     for (at, planned) in steps.iter().enumerate() {
         let words = planned.step.to_string();
-        let begun = operation.step(&words, &planned.reason, planned.step == Step::StopStack)?;
+        let begun = operation.step(&words, &planned.reason, planned.step == Step::StopStack { resume: true })?;
         progress.hear(Event::Step { step: &words, reason: &planned.reason });
         let result = execute(host, survey, &planned.step, operation.id(), progress).await;
         result.map_err(|source| ApplyError::Step { step: words, source: Box::new(source) })?;
@@ -111,7 +111,7 @@ async fn execute(
         Step::SetOwner { path, owner, mode } => Ok(storage::set_owner(&root.join(path.as_path()), *owner, *mode)?),
         Step::MakeSecret { secret } => secrets::make(host, secret).await,
         Step::Pull { image } => images::pull(host, image, progress).await,
-        Step::StopStack => units::jobs(host, Verb::Stop, &stack_units(survey), progress).await,
+        Step::StopStack { .. } => units::jobs(host, Verb::Stop, &stack_units(survey), progress).await,
         Step::InstallFiles { files } => units::install(host, survey, files, operation, progress).await,
         Step::Reload => units::reload(host, &survey.desired).await,
         Step::RemoveFiles { paths } => units::remove(host, paths).await,

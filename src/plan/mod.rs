@@ -51,14 +51,14 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     images::plan(podman, desired, &mut plan);
     let wanted = services::wanted(observed, desired);
     let networks = networks::changed(podman, desired);
-    let stop = !networks.is_empty() && services::target_is_up(observed, desired);
+    let stop = !networks.is_empty() && services::any_is_up(observed, desired);
     if stop {
-        plan.step(Step::StopStack, networks::reason(&networks));
+        let resume = wanted == Wanted::Run;
+        plan.step(Step::StopStack { resume }, networks::reason(&networks));
     }
     units::plan(observed, desired, &mut plan);
     networks::plan(observed, &networks, &mut plan);
-    let restart_all = stop || (observed.stack_was_stopped && wanted == Wanted::Run);
-    services::plan(observed, podman, desired, &wanted, restart_all, &mut plan);
+    services::plan(observed, podman, desired, &wanted, stop, &mut plan);
     plan
 }
 

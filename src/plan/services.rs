@@ -30,9 +30,14 @@ pub(super) fn wanted(observed: &Observed, desired: &Desired) -> Wanted {
     Wanted::Run
 }
 
-pub(super) fn target_is_up(observed: &Observed, desired: &Desired) -> bool {
-    let target = unit(observed, desired.target.as_str());
-    target.active == ActiveState::Active || target.job
+/// Whether the target or a service is up, or on its way up or down.
+pub(super) fn any_is_up(observed: &Observed, desired: &Desired) -> bool {
+    let services = desired.services.iter().map(|service| &service.unit);
+    let is_up = |name: &UnitName| {
+        let state = unit(observed, name.as_str());
+        state.job || !matches!(state.active, ActiveState::Inactive | ActiveState::Failed)
+    };
+    services.chain(std::iter::once(&desired.target)).any(is_up)
 }
 
 pub(super) fn plan(
@@ -40,7 +45,7 @@ pub(super) fn plan(
     podman: &PodmanState,
     desired: &Desired,
     wanted: &Wanted,
-    was_stopped: bool,
+    stopped_here: bool,
     plan: &mut Plan,
 ) {
     networks::refuse_foreign(podman, desired, plan);
@@ -59,20 +64,26 @@ pub(super) fn plan(
         let units = lost.iter().map(|network| network.unit.clone()).collect();
         plan.step(Step::Restart { units }, "the network is gone although its unit is up");
     }
-    start_and_restart(observed, podman, desired, was_stopped, plan);
+    start_and_restart(observed, podman, desired, stopped_here, plan);
 }
 
-fn start_and_restart(observed: &Observed, podman: &PodmanState, desired: &Desired, was_stopped: bool, plan: &mut Plan) {
+fn start_and_restart(
+    observed: &Observed,
+    podman: &PodmanState,
+    desired: &Desired,
+    stopped_here: bool,
+    plan: &mut Plan,
+) {
     let (mut start, mut restart) = (Units::default(), Units::default());
     for name in [&desired.target, &desired.firewall] {
         let state = unit(observed, name.as_str());
-        if was_stopped || state.active != ActiveState::Active {
+        if stopped_here || state.active != ActiveState::Active {
             start.add(name, word(state.active));
         }
     }
     for service in &desired.services {
         let state = unit(observed, service.unit.as_str());
-        if was_stopped || state.active != ActiveState::Active {
+        if stopped_here || state.active != ActiveState::Active {
             start.add(&service.unit, word(state.active));
         } else if let Some(reason) = outdated(podman, service) {
             restart.add(&service.unit, reason);

@@ -91,8 +91,11 @@ pub enum Step {
         /// The image.
         image: ImageRef,
     },
-    /// Stops the target and so all services; started again later in the same plan.
-    StopStack,
+    /// Stops the target and all services.
+    StopStack {
+        /// Started again later in the same plan, and by whoever takes it up if this is interrupted.
+        resume: bool,
+    },
     /// Writes a set of files all or nothing, after Podman's generator accepted them, and reloads systemd.
     InstallFiles {
         /// The files.
@@ -172,7 +175,7 @@ impl fmt::Display for Step {
             Self::SetOwner { path, owner, mode } => write!(f, "set owner {owner} and mode {mode:04o} on {path}"),
             Self::MakeSecret { secret } => write!(f, "make secret {secret} (32 random characters)"),
             Self::Pull { image } => write!(f, "pull {image}"),
-            Self::StopStack => f.write_str("stop the stack"),
+            Self::StopStack { .. } => f.write_str("stop the stack"),
             Self::InstallFiles { files } => write!(f, "write {} files and reload systemd", files.len()),
             Self::Reload => f.write_str("reload systemd"),
             Self::RemoveFiles { paths } => write!(f, "remove {}", join(paths)),

@@ -7,6 +7,7 @@ use crate::quadlet::{OnFailure, Value};
 
 const INNER: &str = include_str!("../../quadlets/photos.network");
 const EGRESS: &str = include_str!("../../quadlets/photos-egress.network");
+const NFTABLES: &str = include_str!("../../systemd/nftables.conf");
 const FIREWALL: &str = include_str!("../../systemd/photos-firewall.service");
 
 /// Name and bridge of the inner network; the base names them too.
@@ -30,13 +31,17 @@ pub(super) fn networks(context: &Context<'_>) -> Result<(Vec<DesiredFile>, Vec<D
 
     let mut firewall = Unit::base(FIREWALL)?;
     firewall.add("Service", "ExecStart", load_rules(context))?;
-    firewall.add("Service", "ExecReload", load_rules(context))?;
+    let mut beside = Unit::base(NFTABLES)?;
+    beside.add("Service", "ExecStartPost", rules_command(OnFailure::Ignore, context))?;
+    beside.add("Service", "ExecReload", rules_command(OnFailure::Ignore, context))?;
+    let beside_path = HostPath::constant(format!("{UNITS}/nftables.service.d/50-photos-agent.conf"));
     let firewall_path = HostPath::constant(format!("{UNITS}/{}", super::FIREWALL));
 
     let files = vec![
         inner_file,
         egress_file,
         firewall.into_file(firewall_path, UnitName::constant(super::FIREWALL)),
+        beside.into_plain_file(beside_path),
         plain_file(HostPath::constant(FIREWALL_RULES), &firewall_rules(subnet)),
         plain_file(HostPath::constant("/etc/sysctl.d/60-photos-agent.conf"), SYSCTL),
     ];
@@ -63,7 +68,11 @@ fn network(
 
 /// The command that loads the rules, however often.
 pub(super) fn load_rules(context: &Context<'_>) -> Result<Value, Invalid> {
-    Value::command(OnFailure::Fail, &context.facts.programs.nft, ["-f", FIREWALL_RULES])
+    rules_command(OnFailure::Fail, context)
+}
+
+fn rules_command(on_failure: OnFailure, context: &Context<'_>) -> Result<Value, Invalid> {
+    Value::command(on_failure, &context.facts.programs.nft, ["-f", FIREWALL_RULES])
 }
 
 /// Forwarding has to be on before the first network is made.

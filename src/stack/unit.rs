@@ -122,6 +122,13 @@ impl Unit {
     }
 }
 
+impl Unit {
+    /// The file at `path`, where it is not a unit of its own.
+    pub(super) fn into_plain_file(self, path: HostPath) -> DesiredFile {
+        plain_file(path, &self.file.to_string())
+    }
+}
+
 /// A file that is not a unit, so takes no drop-ins.
 pub(super) fn plain_file(path: HostPath, text: &str) -> DesiredFile {
     DesiredFile { path, text: format!("{MARKER} Changes here are overwritten.\n\n{text}"), mode: 0o644, unit: None }
