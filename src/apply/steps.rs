@@ -9,7 +9,7 @@ use crate::host::podman::PodmanError;
 use crate::host::storage::{self, StorageError};
 use crate::host::systemd::{SystemdError, Verb};
 use crate::host::{Host, kernel};
-use crate::model::{NetworkName, UnitName};
+use crate::model::{NetworkName, Refusal, UnitName};
 use crate::plan::Step;
 use crate::record::RecordError;
 use crate::stack::INNER_INTERFACE;
@@ -87,9 +87,15 @@ fn check_units(host: &Host, survey: &Survey) -> Result<(), ApplyError> {
     if !survey.plan.steps.iter().any(|planned| installs(&planned.step)) {
         return Ok(());
     }
-    let failed =
-        |error: GeneratorError| ApplyError::Step { step: "check the units".to_owned(), source: Box::new(error.into()) };
-    units::check(host, &survey.desired).map_err(failed)
+    units::check(host, &survey.desired).map_err(|error| match error {
+        GeneratorError::Refused { files, said } => {
+            let why = format!("Podman's generator makes no unit of it: {said}");
+            let remedy = "mend or remove the drop-in that it speaks of (ls -d /etc/containers/systemd/*.d \
+                          /etc/containers/systemd/photos-agent/*.d), then: photos-agent apply";
+            ApplyError::Refused(vec![Refusal::new(files.join(", "), why, remedy)])
+        }
+        other => ApplyError::Step { step: "check the units".to_owned(), source: Box::new(other.into()) },
+    })
 }
 
 async fn execute(

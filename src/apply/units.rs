@@ -89,8 +89,9 @@ pub(super) async fn reload(host: &Host, desired: &Desired) -> Result<(), StepErr
 fn misloaded(state: &UnitState, file: &HostPath) -> Option<String> {
     match state.load {
         LoadState::Loaded => {}
+        // By the operator, who will unmask it.
+        LoadState::Masked => return None,
         LoadState::NotFound => return Some("systemd does not know it; see journalctl -k -g quadlet".to_owned()),
-        LoadState::Masked => return Some("it is masked".to_owned()),
         LoadState::Broken => return Some("systemd cannot read it; see systemctl status".to_owned()),
     }
     let from = if file.as_str().starts_with(QUADLETS) { &state.source } else { &state.fragment };

@@ -41,7 +41,11 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
             &empty
         }
         Err(Unreachable(reason)) => {
-            plan.refuse("Podman", format!("cannot be asked: {reason}"), "systemctl restart podman.socket");
+            plan.refuse(
+                "Podman",
+                format!("cannot be asked: {reason}"),
+                "run this as root; if it stays silent: systemctl restart podman.socket",
+            );
             return plan;
         }
     };

@@ -16,6 +16,9 @@ pub enum Wanted {
 /// Reads the operator's will from the target (docs/adr/0009).
 pub(super) fn wanted(observed: &Observed, desired: &Desired) -> Wanted {
     let target = unit(observed, desired.target.as_str());
+    if target.load == LoadState::Masked {
+        return Wanted::Leave("photos.target is masked: systemctl unmask photos.target");
+    }
     let up = target.active == ActiveState::Active || target.job;
     let new = target.load != LoadState::Loaded || !observed.converged;
     if up || new || observed.stack_was_stopped {
@@ -50,7 +53,7 @@ pub(super) fn plan(
 ) {
     networks::refuse_foreign(podman, desired, plan);
     refuse_foreign_containers(podman, desired, plan);
-    refuse_masked(observed, desired, plan);
+    note_masked(observed, desired, plan);
     if let Wanted::Leave(why) = wanted {
         plan.notes.push((*why).to_owned());
         return;
@@ -81,7 +84,7 @@ fn start_and_restart(
             start.add(name, word(state.active));
         }
     }
-    for service in &desired.services {
+    for service in desired.services.iter().filter(|service| !is_masked(observed, &service.unit)) {
         let state = unit(observed, service.unit.as_str());
         if stopped_here || state.active != ActiveState::Active {
             start.add(&service.unit, word(state.active));
@@ -162,11 +165,13 @@ fn refuse_foreign_containers(podman: &PodmanState, desired: &Desired, plan: &mut
     }
 }
 
-fn refuse_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
-    let services = desired.services.iter().map(|service| &service.unit);
-    for name in services.chain(std::iter::once(&desired.target)) {
-        if unit(observed, name.as_str()).load == LoadState::Masked {
-            plan.refuse(name.as_str(), "is masked", format!("systemctl unmask {name}"));
-        }
+/// Masked is the operator's word for "this one stays down".
+fn note_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
+    for service in desired.services.iter().filter(|service| is_masked(observed, &service.unit)) {
+        plan.notes.push(format!("{0} is masked and stays down: systemctl unmask {0}", service.unit));
     }
+}
+
+fn is_masked(observed: &Observed, name: &UnitName) -> bool {
+    unit(observed, name.as_str()).load == LoadState::Masked
 }
