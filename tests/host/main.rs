@@ -6,4 +6,5 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, clippy::unwrap_used)]
 
 mod first;
+mod storage;
 mod support;
