@@ -6,5 +6,6 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, clippy::unwrap_used)]
 
 mod first;
+mod reboot;
 mod storage;
 mod support;
