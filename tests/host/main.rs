@@ -6,4 +6,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, clippy::unwrap_used)]
 
 mod first;
+mod generator;
+mod reboot;
+mod storage;
 mod support;
