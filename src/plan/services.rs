@@ -73,12 +73,20 @@ fn start_and_restart(observed: &Observed, podman: &PodmanState, desired: &Desire
     }
     for service in &desired.services {
         let state = unit(observed, service.unit.as_str());
-        if was_stopped || state.active != ActiveState::Active {
-            start.push(service.unit.clone());
-            reasons.0.push(format!("{} is {}", service.service.stem(), word(state.active)));
-        } else if let Some(reason) = outdated(podman, service) {
+        let has_container = podman.containers.contains_key(service.service.stem());
+        let old = match state.active {
+            _ if was_stopped => None,
+            ActiveState::Active => outdated(podman, service),
+            // A start would join the one under way, of a text that may never become healthy.
+            ActiveState::Activating if has_container => outdated(podman, service),
+            _ => None,
+        };
+        if let Some(reason) = old {
             restart.push(service.unit.clone());
             reasons.1.push(format!("{} {reason}", service.service.stem()));
+        } else if was_stopped || state.active != ActiveState::Active {
+            start.push(service.unit.clone());
+            reasons.0.push(format!("{} is {}", service.service.stem(), word(state.active)));
         }
     }
     if !restart.is_empty() {
