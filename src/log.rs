@@ -3,6 +3,8 @@
 //! Messages are constant and lower case, what varies is in fields. The identifiers below are for
 //! `journalctl MESSAGE_ID=...` and never change their meaning.
 
+use std::io::IsTerminal as _;
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -31,6 +33,7 @@ pub fn start(level: LevelFilter) {
         return;
     }
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
+    let layer = layer.with_ansi(std::io::stderr().is_terminal());
     tracing_subscriber::registry().with(layer).with(level).init();
 }
 

@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::host::{Host, files, kernel, storage};
 use crate::model::{HostPath, PlaceState, PodmanState, PostgresMajor, Root, UnitName, UnitState};
 use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
-use crate::record::{Generations, ImageLock, Pending, RecordError};
+use crate::record::{Generation, Generations, ImageLock, Pending, RecordError, Texts, installed};
 use crate::stack::{self, Desired, Facts, INNER_INTERFACE, Programs, QUADLETS};
 
 /// Folders in which quadlet looks for units, other than the agent's own (podman-systemd.unit(5)).
@@ -51,10 +51,17 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         shadows: observe_shadows(&host.root, desired),
         kernel,
         converged: last.is_some(),
-        recorded: last.map(|generation| generation.files).unwrap_or_default(),
+        recorded: recorded(last, installed(&host.root)?),
         stack_was_stopped: pending.is_some_and(|pending| pending.stack_was_stopped),
         selinux: kernel::has_selinux(&host.root),
     })
+}
+
+fn recorded(last: Option<Generation>, mut texts: Texts) -> Texts {
+    for (path, text) in last.into_iter().flat_map(|generation| generation.files) {
+        texts.entry(path).or_default().push(text);
+    }
+    texts
 }
 
 async fn observe_podman(host: &Host) -> Result<PodmanState, Unreachable> {

@@ -83,8 +83,8 @@ pub(super) async fn run(
 }
 
 fn check_units(host: &Host, survey: &Survey) -> Result<(), ApplyError> {
-    let installs = |step: &Step| matches!(step, Step::InstallFiles { .. });
-    if !survey.plan.steps.iter().any(|planned| installs(&planned.step)) {
+    let reads = |step: &Step| matches!(step, Step::InstallFiles { .. } | Step::Reload);
+    if !survey.plan.steps.iter().any(|planned| reads(&planned.step)) {
         return Ok(());
     }
     units::check(host, &survey.desired).map_err(|error| match error {

@@ -12,6 +12,7 @@ use crate::host::systemd::{JobNews, JobResult, Verb};
 use crate::host::{Host, journal};
 use crate::model::{ActiveState, HostPath, LoadState, UnitName, UnitState};
 use crate::plan::FileChange;
+use crate::record::{Texts, add_installed};
 use crate::stack::{Desired, QUADLETS};
 
 /// How many of a failed unit's last journal lines are repeated.
@@ -45,11 +46,20 @@ pub(super) async fn install(
             |file: &FileChange| Change { path: host.root.join(file.path.as_path()), text: text(file), mode: file.mode };
         changes.iter().map(change).collect()
     };
+    add_installed(&host.root, own_texts(changes))?;
     files::replace_all(&set(|file| Some(file.text.clone())))?;
     let Err(error) = reload(host, &survey.desired).await else { return Ok(()) };
     files::replace_all(&set(|file| file.before.clone()))?;
     host.systemd().await?.reload().await?;
     Err(error)
+}
+
+fn own_texts(changes: &[FileChange]) -> Texts {
+    let own = |change: &FileChange| {
+        let before = change.before.clone().filter(|_| !change.displaces);
+        (change.path.clone(), before.into_iter().chain([change.text.clone()]).collect())
+    };
+    changes.iter().map(own).collect()
 }
 
 /// What somebody wrote into one of our files is kept, and the operator hears where.

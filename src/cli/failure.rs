@@ -77,7 +77,8 @@ impl Failure {
 
     /// Tells, and gives the exit code.
     pub fn report(&self, output: Output) -> ExitCode {
-        let causes = causes(self);
+        // The diagnostics say it all, and are told in a form of their own.
+        let causes = if matches!(self, Self::Config(_)) { Vec::new() } else { causes(self) };
         if output.json {
             let diagnostics = if let Self::Config(diagnostics) = self { Some(diagnostics) } else { None };
             let body =

@@ -82,7 +82,9 @@ pub fn check(root: &Root, folder: &str, set: &[Staged<'_>]) -> Result<(), Genera
     });
     clear(&stage).map_err(GeneratorError::Stage)?;
     let output = output?;
-    judge(set, &String::from_utf8_lossy(&output.stdout), &String::from_utf8_lossy(&output.stderr))
+    // Its words name files where they were staged; the person looks for them where they are.
+    let said = String::from_utf8_lossy(&output.stderr).replace(&*stage.to_string_lossy(), HERE);
+    judge(set, &String::from_utf8_lossy(&output.stdout), &said)
 }
 
 /// Its exit status counts everybody's units; what matters is whether ours came out.
@@ -92,7 +94,11 @@ fn judge(set: &[Staged<'_>], out: &str, said: &str) -> Result<(), GeneratorError
     if missing.is_empty() {
         return Ok(());
     }
-    let about = |line: &&str| missing.iter().any(|staged| line.contains(staged.file) || line.contains(&staged.unit));
+    // That it reads a unit is no news; that it reads a drop-in of one that fails may be the cause.
+    let about = |line: &&str| {
+        !line.contains("Loading source unit file")
+            && missing.iter().any(|staged| line.contains(staged.file) || line.contains(&staged.unit))
+    };
     let words = |line: &str| line.split_once("]: ").map_or(line, |(_, words)| words).to_owned();
     let lines: Vec<String> = said.lines().filter(about).map(words).collect();
     let said = if lines.is_empty() { said.trim().to_owned() } else { lines.join("; ") };
@@ -149,6 +155,7 @@ mod tests {
     fn other_peoples_broken_units_do_not_stop_ours() {
         let set = [Staged { file: "a.container", text: "", unit: "a.service".to_owned() }];
         let said = "quadlet-generator[7]: converting \"theirs.container\": no Image\n\
+                    quadlet-generator[7]: Loading source unit file /etc/containers/systemd/a.container\n\
                     quadlet-generator[7]: converting \"a.container\": unsupported key 'Imge'";
         assert!(judge(&set, "---a.service---\n[Service]", said).is_ok());
         let error = judge(&set, "---b.service---", said).unwrap_err();

@@ -1,14 +1,57 @@
 //! The last words of a unit, for the person who must find out why it failed.
 
+use serde_json::Value;
+
 use crate::host::process;
 use crate::model::UnitName;
 
-/// The last `count` lines that `unit` and its container wrote to the journal; none if it cannot be read.
+/// Lines that are looked at for each that is wanted: a failing container comes with many of Podman's and systemd's own.
+const AMONG: usize = 10;
+
+/// The last `count` lines of meaning that `unit` and its container wrote to the journal; none if it cannot be read.
 pub fn last_lines(unit: &UnitName, count: usize) -> Vec<String> {
-    let count = count.to_string();
-    let arguments = ["-q", "--no-pager", "-o", "cat", "-n", &count, "-u", unit.as_str()];
+    let among = (count * AMONG).to_string();
+    let fields = "--output-fields=MESSAGE,SYSLOG_IDENTIFIER";
+    let arguments = ["-q", "--no-pager", "-o", "json", fields, "-n", &among, "-u", unit.as_str()];
     let arguments: Vec<&std::ffi::OsStr> = arguments.iter().map(std::convert::AsRef::as_ref).collect();
     let output = process::run("journalctl", &arguments);
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
+    let lines: Vec<String> = text.lines().filter_map(words).collect();
+    let skip = lines.len().saturating_sub(count);
+    lines.into_iter().skip(skip).collect()
+}
+
+/// What an entry says, unless it is about the machinery: a container's events, and who was killed when it ended.
+fn words(entry: &str) -> Option<String> {
+    let entry: Value = serde_json::from_str(entry).ok()?;
+    let message = entry.get("MESSAGE")?.as_str()?.trim_end();
+    let by = entry.get("SYSLOG_IDENTIFIER").and_then(Value::as_str).unwrap_or_default();
+    let machinery = match by {
+        "podman" | "conmon" => true,
+        "systemd" => message.contains(": Killing process "),
+        _ => message.len() == 64 && message.bytes().all(|byte| byte.is_ascii_hexdigit()),
+    };
+    (!machinery && !message.is_empty()).then(|| message.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_service_are_told_and_those_about_it_are_not() {
+        let entry =
+            |by: &str, message: &str| serde_json::json!({ "SYSLOG_IDENTIFIER": by, "MESSAGE": message }).to_string();
+        assert_eq!(words(&entry("immich-server", "ERROR no \n")).as_deref(), Some("ERROR no"));
+        assert!(words(&entry("systemd", "a.service: Failed with result 'exit-code'.")).is_some());
+        for (by, message) in [
+            ("podman", "container died"),
+            ("conmon", "<nwarn>"),
+            ("systemd", "a.service: Killing process 1 (podman) with signal SIGKILL."),
+            ("immich-server", &"0a".repeat(32)),
+            ("immich-server", " "),
+        ] {
+            assert_eq!(words(&entry(by, message)), None, "{message}");
+        }
+    }
 }

@@ -21,8 +21,9 @@ pub struct Observed {
     pub shadows: Vec<HostPath>,
     /// The kernel's forwarding switches.
     pub kernel: Kernel,
-    /// Files as the last generation recorded them: what we wrote, and so what may be replaced.
-    pub recorded: BTreeMap<HostPath, String>,
+    /// The texts of each file that are known to be ours, and so may be replaced: that of the last generation, and
+    /// what was written since by operations that failed.
+    pub recorded: BTreeMap<HostPath, Vec<String>>,
     /// Whether this host was ever converged.
     pub converged: bool,
     /// Whether an interrupted operation had stopped a running stack.

@@ -86,10 +86,18 @@ fn start_and_restart(
     }
     for service in desired.services.iter().filter(|service| !is_masked(observed, &service.unit)) {
         let state = unit(observed, service.unit.as_str());
-        if stopped_here || state.active != ActiveState::Active {
-            start.add(&service.unit, word(state.active));
-        } else if let Some(reason) = outdated(podman, service) {
+        let has_container = podman.containers.contains_key(service.service.stem());
+        let old = match state.active {
+            _ if stopped_here => None,
+            ActiveState::Active => outdated(podman, service),
+            // A start would join the one under way, of a text that may never become healthy.
+            ActiveState::Activating if has_container => outdated(podman, service),
+            _ => None,
+        };
+        if let Some(reason) = old {
             restart.add(&service.unit, reason);
+        } else if stopped_here || state.active != ActiveState::Active {
+            start.add(&service.unit, word(state.active));
         }
     }
     if !restart.names.is_empty() {

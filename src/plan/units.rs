@@ -35,7 +35,7 @@ fn change(observed: &Observed, file: &DesiredFile, plan: &mut Plan) -> Option<Fi
         return None;
     }
     let recorded = observed.recorded.get(&file.path);
-    let displaces = before.is_some() && before.as_ref() != recorded;
+    let displaces = before.as_ref().is_some_and(|before| !recorded.is_some_and(|texts| texts.contains(before)));
     if displaces && recorded.is_none() && !before.as_deref().is_some_and(is_ours) {
         let remedy = format!("mv {0} {0}.aside", file.path);
         plan.refuse(file.path.as_str(), "exists and was not written by photos-agent", remedy);

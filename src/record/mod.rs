@@ -6,6 +6,7 @@
 mod generation;
 mod history;
 mod images;
+mod installed;
 mod pending;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 pub use generation::{Generation, Generations};
 pub use history::{Entry, History, Outcome, StepRecord};
 pub use images::ImageLock;
+pub use installed::{Texts, add_installed, installed};
 pub use pending::Pending;
 
 use crate::host::files::{self, FileError};
