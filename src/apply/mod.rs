@@ -107,7 +107,10 @@ pub async fn apply(
             Ok(Report { operation: id, steps, generation, notes: survey.plan.notes })
         }
         Err(error) => {
-            operation.finish(Outcome::Failed(crate::observe::chain(&error)), None)?;
+            // A full disk may be the reason of both; what a person needs is the first.
+            if let Err(unwritten) = operation.finish(Outcome::Failed(crate::observe::chain(&error)), None) {
+                tracing::error!("the failed operation is not in the history: {}", crate::observe::chain(&unwritten));
+            }
             Err(error)
         }
     }

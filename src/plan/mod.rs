@@ -55,6 +55,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     images::plan(podman, desired, &mut plan);
     let wanted = services::wanted(observed, desired);
     let networks = networks::changed(podman, desired);
+    networks::refuse_guests(&networks, podman, desired, &mut plan);
     let stop = !networks.is_empty() && services::any_is_up(observed, desired);
     if stop {
         let resume = wanted == Wanted::Run;

@@ -156,6 +156,8 @@ pub struct DesiredService {
     pub needs: Vec<Service>,
     /// The secrets that are mounted into it.
     pub secrets: Vec<SecretName>,
+    /// Paths in the container at which subvolumes are mounted.
+    pub mounts: Vec<&'static str>,
 }
 
 impl Desired {
@@ -239,6 +241,7 @@ fn container(service: Service, context: &Context<'_>) -> Result<(DesiredFile, De
         hash,
         needs,
         secrets,
+        mounts: unit.mounts(),
     };
     Ok((unit.into_file(path, name), desired))
 }

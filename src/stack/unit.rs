@@ -15,6 +15,8 @@ pub const MARKER: &str = "# Written by photos-agent.";
 #[derive(Debug)]
 pub(super) struct Unit {
     file: File,
+    /// Paths in the container at which subvolumes are mounted.
+    mounts: Vec<&'static str>,
 }
 
 impl Unit {
@@ -24,7 +26,7 @@ impl Unit {
         let broken = |error: crate::quadlet::ParseError| {
             Refusal::new("embedded unit", error.to_string(), "This is a fault of photos-agent; please report it.")
         };
-        File::parse(text).map(|file| Self { file }).map_err(broken)
+        File::parse(text).map(|file| Self { file, mounts: Vec::new() }).map_err(broken)
     }
 
     /// Starts with the base of a service and adds what all services have: image, health, firewall and limits.
@@ -76,9 +78,10 @@ impl Unit {
         &mut self,
         context: &Context<'_>,
         subvolume: Subvolume,
-        target: &str,
+        target: &'static str,
         options: &str,
     ) -> Result<(), Refusal> {
+        self.mounts.push(target);
         let path = context.places.of(subvolume);
         self.text("Volume", &format!("{path}:{target}{options}"))?;
         // The generator adds RequiresMountsFor= itself, but unquoted: a path with a space becomes two.
@@ -87,6 +90,11 @@ impl Unit {
             self.add("Unit", "RequiresMountsFor", Value::paths([&path]))?;
         }
         Ok(())
+    }
+
+    /// Where subvolumes are mounted in the container.
+    pub(super) fn mounts(&self) -> Vec<&'static str> {
+        self.mounts.clone()
     }
 
     /// The host's time zone, or the one that the settings name.

@@ -45,6 +45,8 @@ pub(super) struct Container {
     pub(super) state: String,
     #[serde(rename = "Created")]
     pub(super) created: jiff::Timestamp,
+    #[serde(rename = "Networks")]
+    pub(super) networks: Option<Vec<String>>,
 }
 
 impl Container {
@@ -55,6 +57,7 @@ impl Container {
             created: self.created,
             unit: labels.get("PODMAN_SYSTEMD_UNIT").cloned(),
             hash: labels.get(HASH_LABEL).cloned(),
+            networks: self.networks.unwrap_or_default(),
         };
         self.names.unwrap_or_default().into_iter().map(move |name| (name, state.clone()))
     }
@@ -114,4 +117,12 @@ pub(super) struct Image {
     pub(super) repo_digests: Option<Vec<String>>,
     #[serde(rename = "Digest")]
     pub(super) digest: Option<String>,
+    #[serde(rename = "Config")]
+    pub(super) config: Option<ImageConfig>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ImageConfig {
+    #[serde(rename = "Volumes")]
+    pub(super) volumes: Option<BTreeMap<String, serde_json::Value>>,
 }

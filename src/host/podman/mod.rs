@@ -156,6 +156,13 @@ impl Podman {
         self.digest(image, &doing).await
     }
 
+    /// Paths that an image in the store declares as volumes.
+    pub async fn volumes(&self, image: &ImageRef) -> Result<Vec<String>, PodmanError> {
+        let inspected: Image = self.get(&format!("images/{image}/json"), &[], "inspect an image").await?;
+        let volumes = inspected.config.and_then(|config| config.volumes).unwrap_or_default();
+        Ok(volumes.into_keys().collect())
+    }
+
     async fn digest(&self, image: &ImageRef, doing: &str) -> Result<Digest, PodmanError> {
         let inspected: Image = self.get(&format!("images/{image}/json"), &[], doing).await?;
         if let Some(digest) = image.digest() {
