@@ -8,5 +8,6 @@
 mod first;
 mod generator;
 mod reboot;
+mod secrets;
 mod storage;
 mod support;
