@@ -7,6 +7,7 @@
 
 mod first;
 mod generator;
+mod isolation;
 mod reboot;
 mod secrets;
 mod storage;
