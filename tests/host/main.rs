@@ -7,6 +7,8 @@
 
 mod first;
 mod generator;
+mod isolation;
 mod reboot;
+mod secrets;
 mod storage;
 mod support;
