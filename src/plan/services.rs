@@ -86,14 +86,20 @@ fn start_and_restart(observed: &Observed, podman: &PodmanState, desired: &Desire
             reasons.1.push(format!("{} {reason}", service.service.stem()));
         } else if was_stopped || state.active != ActiveState::Active {
             start.push(service.unit.clone());
-            reasons.0.push(format!("{} is {}", service.service.stem(), word(state.active)));
+            if !was_stopped {
+                reasons.0.push(format!("{} is {}", service.service.stem(), word(state.active)));
+            }
         }
     }
     if !restart.is_empty() {
         plan.step(Step::Restart { units: restart }, reasons.1.join("; "));
     }
     if !start.is_empty() {
-        let reason = if reasons.0.is_empty() { "photos.target is not active".to_owned() } else { reasons.0.join("; ") };
+        let reason = match reasons.0.as_slice() {
+            [] if was_stopped => "the stack was stopped for a change".to_owned(),
+            [] => "photos.target is not active".to_owned(),
+            reasons => reasons.join("; "),
+        };
         plan.step(Step::Start { units: start }, reason);
     }
 }
