@@ -74,6 +74,18 @@ impl<'a> Operation<'a> {
         }
     }
 
+    /// The stack that this operation, or one before it, had stopped is up again.
+    pub fn stack_started(&mut self) -> Result<(), RecordError> {
+        self.stack_was_stopped = false;
+        match self.open.as_mut().filter(|pending| pending.stack_was_stopped) {
+            Some(pending) => {
+                pending.stack_was_stopped = false;
+                pending.write(self.root)
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Closes the journal, history first. Returns the number and the steps, none if nothing was done.
     pub fn finish(
         self,
@@ -142,6 +154,18 @@ mod tests {
         assert_eq!(entries[0].outcome, Outcome::Interrupted);
         assert!(entries[0].steps[0].took_ms.is_some());
         assert!(entries[0].steps[1].took_ms.is_none());
+    }
+
+    #[test]
+    fn a_stack_that_was_started_again_is_not_to_be_started_once_more() {
+        let (_folder, root) = root();
+        let mut operation = Operation::begin(&root, "apply").unwrap();
+        operation.step("stop the stack", "", true).unwrap();
+        operation.step("start", "", false).unwrap();
+        operation.stack_started().unwrap();
+        assert!(!Pending::read(&root).unwrap().unwrap().stack_was_stopped);
+        operation.finish(Outcome::Failed("later".to_owned()), None).unwrap();
+        assert_eq!(Pending::read(&root).unwrap(), None);
     }
 
     #[test]

@@ -78,6 +78,9 @@ pub(super) async fn run(
         let result = execute(host, survey, &planned.step, operation.id(), progress).await;
         result.map_err(|source| ApplyError::Step { step: words, source: Box::new(source) })?;
         operation.step_done(begun);
+        if matches!(&planned.step, Step::Start { units } if units.contains(&survey.desired.target)) {
+            operation.stack_started()?;
+        }
         if reveals(at, &planned.step) {
             break;
         }

@@ -81,7 +81,7 @@ fn start_and_restart(
     for name in [&desired.target, &desired.firewall] {
         let state = unit(observed, name.as_str());
         if stopped_here || state.active != ActiveState::Active {
-            start.add(name, word(state.active));
+            start.add(name, why_start(stopped_here, state.active));
         }
     }
     for service in desired.services.iter().filter(|service| !is_masked(observed, &service.unit)) {
@@ -97,7 +97,7 @@ fn start_and_restart(
         if let Some(reason) = old {
             restart.add(&service.unit, reason);
         } else if stopped_here || state.active != ActiveState::Active {
-            start.add(&service.unit, word(state.active));
+            start.add(&service.unit, why_start(stopped_here, state.active));
         }
     }
     if !restart.names.is_empty() {
@@ -151,9 +151,10 @@ fn outdated(podman: &PodmanState, service: &DesiredService) -> Option<&'static s
     service.secrets.iter().any(newer).then_some("started with an older secret")
 }
 
-const fn word(state: ActiveState) -> &'static str {
+const fn why_start(stopped_here: bool, state: ActiveState) -> &'static str {
     match state {
-        ActiveState::Active => "to be started again",
+        _ if stopped_here => "stopped above",
+        ActiveState::Active => "active",
         ActiveState::Activating => "still starting",
         ActiveState::Deactivating => "stopping",
         ActiveState::Inactive => "not running",

@@ -107,8 +107,9 @@ fn copy_commands(subvolume: Subvolume, path: &HostPath) -> String {
     // A NOCOW file cannot share extents with one that has checksums (EINVAL), so those are copied in full.
     let (chattr, reflink) =
         if subvolume.nocow() { (format!(" && chattr +C {at}"), "never") } else { (String::new(), "auto") };
+    // The target's own stop does not wait for that of its services, and a database must not be copied while it ends.
     format!(
-        "systemctl stop photos.target; mv {at} {old} && btrfs subvolume create {at}{chattr} && \
+        "systemctl stop photos.target 'immich-*'; mv {at} {old} && btrfs subvolume create {at}{chattr} && \
          cp -a --reflink={reflink} {old}/. {at}/   (remove {old} once all is well)"
     )
 }
