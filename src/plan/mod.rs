@@ -59,8 +59,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     }
     units::plan(observed, desired, &mut plan);
     networks::plan(observed, &networks, &mut plan);
-    let restart_all = stop || (observed.stack_was_stopped && wanted == Wanted::Run);
-    services::plan(observed, podman, desired, &wanted, restart_all, &mut plan);
+    services::plan(observed, podman, desired, &wanted, stop, &mut plan);
     plan
 }
 

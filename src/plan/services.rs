@@ -40,7 +40,7 @@ pub(super) fn plan(
     podman: &PodmanState,
     desired: &Desired,
     wanted: &Wanted,
-    was_stopped: bool,
+    stopped: bool,
     plan: &mut Plan,
 ) {
     networks::refuse_foreign(podman, desired, plan);
@@ -59,14 +59,14 @@ pub(super) fn plan(
         let units = lost.iter().map(|network| network.unit.clone()).collect();
         plan.step(Step::Restart { units }, "the network is gone although its unit is up");
     }
-    start_and_restart(observed, podman, desired, was_stopped, plan);
+    start_and_restart(observed, podman, desired, stopped, plan);
 }
 
-fn start_and_restart(observed: &Observed, podman: &PodmanState, desired: &Desired, was_stopped: bool, plan: &mut Plan) {
+fn start_and_restart(observed: &Observed, podman: &PodmanState, desired: &Desired, stopped: bool, plan: &mut Plan) {
     let (mut start, mut restart) = (Vec::new(), Vec::new());
     let mut reasons = (Vec::new(), Vec::new());
     let target = unit(observed, desired.target.as_str());
-    if was_stopped || target.active != ActiveState::Active {
+    if stopped || target.active != ActiveState::Active {
         start.push(desired.target.clone());
     }
     if unit(observed, desired.firewall.as_str()).active != ActiveState::Active {
@@ -74,7 +74,7 @@ fn start_and_restart(observed: &Observed, podman: &PodmanState, desired: &Desire
     }
     for service in &desired.services {
         let state = unit(observed, service.unit.as_str());
-        if was_stopped || state.active != ActiveState::Active {
+        if stopped || state.active != ActiveState::Active {
             start.push(service.unit.clone());
             reasons.0.push(format!("{} is {}", service.service.stem(), word(state.active)));
         } else if let Some(reason) = outdated(podman, service) {
