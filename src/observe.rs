@@ -51,6 +51,7 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         shadows: observe_shadows(&host.root, desired),
         kernel,
         converged: last.is_some(),
+        known: last.as_ref().map(|generation| generation.subvolumes.clone()).unwrap_or_default(),
         recorded: recorded(last, installed(&host.root)?),
         stack_was_stopped: pending.is_some_and(|pending| pending.stack_was_stopped),
         selinux: kernel::has_selinux(&host.root),

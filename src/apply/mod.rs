@@ -147,6 +147,7 @@ fn generation(loaded: &Loaded, desired: &Desired, created: jiff::Timestamp) -> G
         config: loaded.sources.iter().map(|source| (source.path.display().to_string(), source.text.clone())).collect(),
         images: desired.services.iter().map(|service| (service.service, service.image.clone())).collect(),
         files: desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect(),
+        subvolumes: desired.subvolumes.iter().map(|place| place.path.clone()).collect(),
     }
 }
 

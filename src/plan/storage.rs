@@ -13,6 +13,9 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     }
     for place in &desired.subvolumes {
         match observed.places.get(&place.path) {
+            Some(Ok(PlaceState::Absent { .. })) if observed.known.contains(&place.path) => {
+                refuse_gone(&place.path, plan);
+            }
             Some(Ok(state)) => plan_subvolume(place, state, observed.selinux, plan),
             other => refuse_unread(&place.path, other, plan),
         }
@@ -82,6 +85,16 @@ fn verify(place: &SubvolumePlace, found: &SubvolumeState, plan: &mut Plan) {
         let reason = format!("owner {}:{}, mode {:04o}", found.uid, found.gid, found.mode);
         plan.step(Step::SetOwner { path: path.clone(), owner, mode }, reason);
     }
+}
+
+/// A new and empty one in its place would be an empty library, and a scan would believe it.
+fn refuse_gone(path: &HostPath, plan: &mut Plan) {
+    let why = "is gone, and the stack lay in it: is its disk mounted?";
+    let remedy = format!(
+        "mount the disk (systemctl --failed; findmnt); to begin anew without that data: btrfs subvolume create {}",
+        quote(path)
+    );
+    plan.refuse(path.as_str(), why, remedy);
 }
 
 fn refuse_filesystem(path: &HostPath, plan: &mut Plan) {
