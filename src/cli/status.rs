@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use futures_util::future::join_all;
@@ -14,7 +15,7 @@ use crate::cli::plan::count;
 use crate::cli::{Context, time};
 use crate::config::Settings;
 use crate::host::storage::{Space, space};
-use crate::host::{Host, lock};
+use crate::host::{Host, immich, lock};
 use crate::model::{ActiveState, HostPath, Refusal, UnitName, UnitState};
 use crate::record::{Generations, Pending};
 
@@ -26,6 +27,9 @@ struct Body {
     generation: Option<u32>,
     target: Row,
     services: Vec<Row>,
+    /// Where people reach the server, and whether it answers there.
+    listen: SocketAddr,
+    answers: bool,
     storage: BTreeMap<HostPath, Option<Space>>,
     /// Who is changing the host right now.
     busy: Option<String>,
@@ -78,13 +82,17 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         .map(|(service, health)| row(&service.unit, Some(service.image.to_string()), health))
         .collect();
     let plan = &survey.plan;
+    let listen = settings.immich.listen;
+    let answers = immich::answers(listen).await;
     let healthy = services.iter().all(|row| row.health.as_deref() == Some("healthy"));
     Ok(Body {
-        well: healthy && plan.is_empty(),
+        well: healthy && answers && plan.is_empty(),
         release: settings.immich.version.to_string(),
         generation: Generations::new(&context.root).numbers()?.into_iter().max(),
         target: row(&survey.desired.target, None, None),
         services,
+        listen,
+        answers,
         storage: storage(context, settings),
         busy: lock::holder(&context.root.join(apply::LOCK)),
         open_operation: Pending::read(&context.root)?.map(|pending| pending.id),
@@ -138,6 +146,11 @@ fn text(body: &Body) -> String {
     for row in std::iter::once(&body.target).chain(&body.services) {
         text.push_str(&describe(row));
     }
+    if body.answers {
+        let _ = writeln!(text, "  answers on http://{}", body.listen);
+    } else {
+        let _ = writeln!(text, "  no answer on http://{}", body.listen);
+    }
     for (path, space) in &body.storage {
         let space = space.map_or_else(|| "not there".to_owned(), |space| space.to_string());
         let _ = writeln!(text, "  {path}: {space}");
@@ -155,6 +168,9 @@ fn text(body: &Body) -> String {
         steps => {
             let _ = writeln!(text, "Pending: {}; see: photos-agent plan", count(steps, "step"));
         }
+    }
+    if !body.answers && body.services.iter().all(|row| row.health.as_deref() == Some("healthy")) {
+        let _ = writeln!(text, "Healthy but out of reach; next: systemctl reload photos-firewall");
     }
     for note in &body.notes {
         let _ = writeln!(text, "Note: {note}");

@@ -4,6 +4,7 @@
 
 pub mod files;
 pub mod generator;
+pub mod immich;
 pub mod journal;
 pub mod kernel;
 pub mod lock;

@@ -2,7 +2,7 @@
 
 use super::unit::{Unit, plain_file};
 use super::{Context, DesiredFile, DesiredNetwork, FIREWALL_RULES, QUADLETS, Refusal, UNITS};
-use crate::model::{HostPath, Invalid, NetworkName, Subnet, UnitName};
+use crate::model::{HostPath, Invalid, NetworkName, Service, Subnet, UnitName};
 use crate::quadlet::{OnFailure, Value};
 
 const INNER: &str = include_str!("../../quadlets/photos.network");
@@ -31,9 +31,19 @@ pub(super) fn networks(context: &Context<'_>) -> Result<(Vec<DesiredFile>, Vec<D
 
     let mut firewall = Unit::base(FIREWALL)?;
     firewall.add("Service", "ExecStart", load_rules(context))?;
+    firewall.add("Service", "ExecReload", load_rules(context))?;
+    for service in Service::ALL {
+        let reload = ["network", "reload", service.stem()];
+        let podman = &context.facts.programs.podman;
+        firewall.add("Service", "ExecReload", Value::command(OnFailure::Ignore, podman, reload))?;
+    }
     let mut beside = Unit::base(NFTABLES)?;
-    beside.add("Service", "ExecStartPost", rules_command(OnFailure::Ignore, context))?;
-    beside.add("Service", "ExecReload", rules_command(OnFailure::Ignore, context))?;
+    for moment in ["ExecStartPost", "ExecReload", "ExecStopPost"] {
+        beside.add("Service", moment, rules_command(OnFailure::Ignore, context))?;
+        let reload = ["--no-block", "reload", super::FIREWALL];
+        let systemctl = HostPath::constant("/usr/bin/systemctl");
+        beside.add("Service", moment, Value::command(OnFailure::Ignore, &systemctl, reload))?;
+    }
     let beside_path = HostPath::constant(format!("{UNITS}/nftables.service.d/50-photos-agent.conf"));
     let firewall_path = HostPath::constant(format!("{UNITS}/{}", super::FIREWALL));
 

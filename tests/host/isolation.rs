@@ -166,11 +166,19 @@ fn the_database_has_no_way_out_and_downloads_none_to_it_after_a_reboot_too() {
     assert!(!closed(&host));
     for (why, end) in [
         ("nftables starts", "systemctl start nftables"),
+        ("nftables is reloaded", "systemctl reload nftables"),
         ("nftables restarts", "systemctl restart nftables"),
-        ("a service starts after a flush", "nft flush ruleset && systemctl restart immich-ml"),
+        ("nftables stops", "systemctl stop nftables"),
     ] {
         host.ok(end);
-        host.wait_for("nft list table inet photos_agent", 20);
         assert!(closed(&host), "{why}");
+        // Podman's rules went too, and the published port with them.
+        host.wait_for("curl -sf -m 2 http://127.0.0.1:2283/api/server/ping", 20);
     }
+    host.ok("nft flush ruleset && systemctl restart immich-ml");
+    assert!(closed(&host), "a service starts after a flush");
+    let status = host.fails(2, "photos-agent status").out;
+    assert!(status.contains("Healthy but out of reach"), "{status}");
+    host.ok("systemctl reload photos-firewall");
+    host.wait_for("photos-agent status", 30);
 }
