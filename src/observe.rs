@@ -3,7 +3,7 @@
 //! Reads only. What cannot be looked at is put into the answer as such; only the agent's own memory
 //! being unreadable is an error, since nothing can be decided without it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Settings;
 use crate::host::{Host, files, kernel, storage};
@@ -23,7 +23,8 @@ pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, RecordError> {
         .into_iter()
         .find_map(|path| files::read(&root.join(path.as_path())).ok().flatten())
         .and_then(|text| text.parse::<PostgresMajor>().ok());
-    Ok(Facts { lock, cluster, programs: programs(root) })
+    let local_time = root.join("/etc/localtime").exists();
+    Ok(Facts { lock, cluster, local_time, programs: programs(root) })
 }
 
 /// Where distributions put what units run. Debian keeps nft in /usr/sbin; Fedora has joined the two.
@@ -50,6 +51,7 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         shadows: observe_shadows(&host.root, desired),
         kernel,
         converged: last.is_some(),
+        known: last.as_ref().map(|generation| generation.subvolumes.clone()).unwrap_or_default(),
         recorded: recorded(last, installed(&host.root)?),
         stack_was_stopped: pending.is_some_and(|pending| pending.stack_was_stopped),
         selinux: kernel::has_selinux(&host.root),
@@ -84,8 +86,11 @@ fn observe_places(root: &Root, desired: &Desired) -> BTreeMap<HostPath, Result<P
 fn observe_files(root: &Root, desired: &Desired) -> BTreeMap<HostPath, Result<String, String>> {
     let mut paths: Vec<HostPath> = desired.files.iter().map(|file| file.path.clone()).collect();
     let own = files::list(&root.join(QUADLETS)).unwrap_or_default();
-    let own = own.into_iter().filter(|name| name.ends_with(".container") || name.ends_with(".network"));
-    paths.extend(own.filter_map(|name| format!("{QUADLETS}/{name}").parse().ok()));
+    // By their suffix, as quadlet looks for them: drop-ins and files in the making are none of them.
+    let is_unit =
+        |path: &HostPath| path.as_path().extension().is_some_and(|kind| kind == "container" || kind == "network");
+    let own = own.into_iter().filter_map(|name| format!("{QUADLETS}/{name}").parse().ok());
+    paths.extend(own.filter(is_unit));
     let read = |path: HostPath| match files::read(&root.join(path.as_path())) {
         Ok(None) => None,
         Ok(Some(text)) => Some((path, Ok(text))),
@@ -104,10 +109,15 @@ fn observe_shadows(root: &Root, desired: &Desired) -> Vec<HostPath> {
         .collect();
     let mut found = Vec::new();
     let mut folders: Vec<HostPath> = QUADLET_FOLDERS.iter().filter_map(|folder| folder.parse().ok()).collect();
+    // quadlet follows links to folders, and so do loops.
+    let mut seen = BTreeSet::new();
     while let Some(folder) = folders.pop() {
+        if !root.join(folder.as_path()).canonicalize().is_ok_and(|real| seen.insert(real)) {
+            continue;
+        }
         for name in files::list(&root.join(folder.as_path())).unwrap_or_default() {
             let Ok(path) = format!("{folder}/{name}").parse::<HostPath>() else { continue };
-            if path.as_str() == QUADLETS || name.ends_with(".d") {
+            if path.as_str() == QUADLETS || path.as_path().extension().is_some_and(|kind| kind == "d") {
                 continue;
             }
             if root.join(path.as_path()).is_dir() {

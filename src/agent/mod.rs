@@ -32,19 +32,27 @@ pub async fn run(host: Host, load: impl Fn() -> Result<Loaded, Diagnostics>) -> 
     notify_ready();
     let mut wait = RETRY_FIRST;
     loop {
-        // A stop must not wait for an operation: cut off at any point, the next start takes it up.
+        // Neither a stop nor a reload waits for an operation, which may wait for hours itself: cut off at
+        // any point, the next one takes it up.
         let converged = tokio::select! {
-            converged = converge(&host, &load) => converged,
+            converged = converge(&host, &load) => Some(converged),
+            _ = hangup.recv() => None,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         };
-        let retry = if converged { None } else { Some(wait) };
-        wait = if converged { RETRY_FIRST } else { (wait * 2).min(RETRY_LONGEST) };
+        let retry = match converged {
+            Some(true) => None,
+            Some(false) => Some(wait),
+            None => Some(Duration::ZERO),
+        };
+        if converged.is_none() {
+            acknowledge_reload();
+        }
+        wait = if converged == Some(false) { (wait * 2).min(RETRY_LONGEST) } else { RETRY_FIRST };
         tokio::select! {
             () = sleep(retry) => {}
             _ = hangup.recv() => {
-                notify_reloading();
-                notify_ready();
+                acknowledge_reload();
                 wait = RETRY_FIRST;
             }
             _ = terminate.recv() => break,
@@ -53,6 +61,12 @@ pub async fn run(host: Host, load: impl Fn() -> Result<Loaded, Diagnostics>) -> 
     }
     notify_stopping();
     Ok(())
+}
+
+/// The configuration is read at the next turn; whoever waits for the reload need not wait for what follows.
+fn acknowledge_reload() {
+    notify_reloading();
+    notify_ready();
 }
 
 /// Sleeps that long, or for ever.

@@ -74,7 +74,7 @@ pub enum ApplyError {
         step: String,
         /// Why.
         #[source]
-        source: StepError,
+        source: Box<StepError>,
     },
     /// The steps were taken and the host is still not as it should be.
     #[error("the host changed while it was being changed; still to do: {0}")]
@@ -107,7 +107,10 @@ pub async fn apply(
             Ok(Report { operation: id, steps, generation, notes: survey.plan.notes })
         }
         Err(error) => {
-            operation.finish(Outcome::Failed(crate::observe::chain(&error)), None)?;
+            // A full disk may be the reason of both; what a person needs is the first.
+            if let Err(unwritten) = operation.finish(Outcome::Failed(crate::observe::chain(&error)), None) {
+                tracing::error!("the failed operation is not in the history: {}", crate::observe::chain(&unwritten));
+            }
             Err(error)
         }
     }
@@ -144,6 +147,7 @@ fn generation(loaded: &Loaded, desired: &Desired, created: jiff::Timestamp) -> G
         config: loaded.sources.iter().map(|source| (source.path.display().to_string(), source.text.clone())).collect(),
         images: desired.services.iter().map(|service| (service.service, service.image.clone())).collect(),
         files: desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect(),
+        subvolumes: desired.subvolumes.iter().map(|place| place.path.clone()).collect(),
     }
 }
 

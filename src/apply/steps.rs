@@ -1,5 +1,7 @@
 //! One step after the other. Each may run again after an interruption, at any point of it.
 
+use std::path::Path;
+
 use crate::apply::operation::Operation;
 use crate::apply::progress::{Event, Progress};
 use crate::apply::{ApplyError, Survey, images, secrets, units};
@@ -9,7 +11,7 @@ use crate::host::podman::PodmanError;
 use crate::host::storage::{self, StorageError};
 use crate::host::systemd::{SystemdError, Verb};
 use crate::host::{Host, kernel};
-use crate::model::{NetworkName, UnitName};
+use crate::model::{NetworkName, Refusal, UnitName};
 use crate::plan::Step;
 use crate::record::RecordError;
 use crate::stack::INNER_INTERFACE;
@@ -66,14 +68,15 @@ pub(super) async fn run(
     let steps = &survey.plan.steps;
     // Before anything is touched: a set of units that cannot work must not cost a stopped stack.
     check_units(host, survey)?;
+    check_volumes(host, survey).await?;
     let pulls = steps.iter().rposition(|planned| matches!(planned.step, Step::Pull { .. }));
     let reveals = |at: usize, step: &Step| if pulls.is_some() { Some(at) == pulls } else { step.reveals() };
     for (at, planned) in steps.iter().enumerate() {
         let words = planned.step.to_string();
-        let begun = operation.step(&words, &planned.reason, planned.step == Step::StopStack)?;
+        let begun = operation.step(&words, &planned.reason, planned.step == Step::StopStack { resume: true })?;
         progress.hear(Event::Step { step: &words, reason: &planned.reason });
         let result = execute(host, survey, &planned.step, operation.id(), progress).await;
-        result.map_err(|source| ApplyError::Step { step: words, source })?;
+        result.map_err(|source| ApplyError::Step { step: words, source: Box::new(source) })?;
         operation.step_done(begun);
         if matches!(&planned.step, Step::Start { units } if units.contains(&survey.desired.target)) {
             operation.stack_started()?;
@@ -90,8 +93,43 @@ fn check_units(host: &Host, survey: &Survey) -> Result<(), ApplyError> {
     if !survey.plan.steps.iter().any(|planned| reads(&planned.step)) {
         return Ok(());
     }
-    units::check(host, &survey.desired)
-        .map_err(|source| ApplyError::Step { step: "check the units".to_owned(), source: source.into() })
+    units::check(host, &survey.desired).map_err(|error| match error {
+        GeneratorError::Refused { files, said } => {
+            let why = format!("Podman's generator makes no unit of it: {said}");
+            let remedy = "mend or remove the drop-in that it speaks of (ls -d /etc/containers/systemd/*.d \
+                          /etc/containers/systemd/photos-agent/*.d), then: photos-agent apply";
+            ApplyError::Refused(vec![Refusal::new(files.join(", "), why, remedy)])
+        }
+        other => ApplyError::Step { step: "check the units".to_owned(), source: Box::new(other.into()) },
+    })
+}
+
+/// A path that an image declares as a volume and that nothing is mounted at becomes an anonymous volume,
+/// which Podman deletes with the container at every stop (containers/podman#20070): for a database, its data.
+async fn check_volumes(host: &Host, survey: &Survey) -> Result<(), ApplyError> {
+    let steps = || survey.plan.steps.iter().map(|planned| &planned.step);
+    // Until all images are there, the units are not installed either.
+    if !steps().any(|step| matches!(step, Step::InstallFiles { .. })) || steps().any(Step::reveals) {
+        return Ok(());
+    }
+    let mut refusals = Vec::new();
+    for service in &survey.desired.services {
+        let volumes = host.podman.volumes(&service.image).await.map_err(|error| ApplyError::Step {
+            step: format!("look at {}", service.image),
+            source: Box::new(error.into()),
+        })?;
+        for volume in uncovered(&volumes, &service.mounts) {
+            let why = format!("keeps data in {volume}, where nothing is mounted: Podman would delete it at every stop");
+            let remedy = "name another image in [images]; for postgres, one of the major version of postgres.major";
+            refusals.push(Refusal::new(service.image.to_string(), why, remedy));
+        }
+    }
+    if refusals.is_empty() { Ok(()) } else { Err(ApplyError::Refused(refusals)) }
+}
+
+fn uncovered<'a>(volumes: &'a [String], mounts: &[&str]) -> Vec<&'a String> {
+    let is_covered = |volume: &str| mounts.iter().any(|mount| Path::new(volume).starts_with(mount));
+    volumes.iter().filter(|volume| !is_covered(volume)).collect()
 }
 
 async fn execute(
@@ -113,14 +151,13 @@ async fn execute(
         Step::SetOwner { path, owner, mode } => Ok(storage::set_owner(&root.join(path.as_path()), *owner, *mode)?),
         Step::MakeSecret { secret } => secrets::make(host, secret).await,
         Step::Pull { image } => images::pull(host, image, progress).await,
-        Step::StopStack => units::jobs(host, Verb::Stop, &stack_units(survey), progress).await,
+        Step::StopStack { .. } => units::jobs(host, Verb::Stop, &stack_units(survey), progress).await,
         Step::InstallFiles { files } => units::install(host, survey, files, operation, progress).await,
         Step::Reload => units::reload(host, &survey.desired).await,
         Step::RemoveFiles { paths } => units::remove(host, paths).await,
         Step::RemoveNetwork { network, unit } => remove_network(host, network, unit, progress).await,
         Step::AllowForwarding => Ok(kernel::allow_forwarding(root)?),
         Step::DenyInnerForwarding => Ok(kernel::deny_forwarding(root, INNER_INTERFACE)?),
-        Step::LoadFirewall => units::load_firewall(host, &survey.desired.firewall).await,
         Step::Stop { units } => units::jobs(host, Verb::Stop, units, progress).await,
         Step::Start { units } => units::jobs(host, Verb::Start, units, progress).await,
         Step::Restart { units } => units::jobs(host, Verb::Restart, units, progress).await,
@@ -151,4 +188,19 @@ async fn remove_network(
 ) -> Result<(), StepError> {
     units::jobs(host, Verb::Stop, std::slice::from_ref(unit), progress).await?;
     Ok(host.podman.remove_network(network).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uncovered;
+
+    #[test]
+    fn a_volume_is_covered_by_a_mount_at_or_above_it() {
+        let volumes = |paths: &[&str]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(uncovered(&volumes(&["/data"]), &["/data", "/data/thumbs"]).is_empty());
+        assert!(uncovered(&volumes(&["/var/lib/postgresql/data"]), &["/var/lib/postgresql"]).is_empty());
+        // The image of PostgreSQL 18 with the mount of those before it.
+        let parent = volumes(&["/var/lib/postgresql"]);
+        assert_eq!(uncovered(&parent, &["/var/lib/postgresql/data"]), ["/var/lib/postgresql"]);
+    }
 }

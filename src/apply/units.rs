@@ -1,5 +1,6 @@
 //! Unit files into place, all or nothing, and jobs followed to their end.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::apply::progress::{Event, Progress};
@@ -98,8 +99,9 @@ pub(super) async fn reload(host: &Host, desired: &Desired) -> Result<(), StepErr
 fn misloaded(state: &UnitState, file: &HostPath) -> Option<String> {
     match state.load {
         LoadState::Loaded => {}
+        // By the operator, who will unmask it.
+        LoadState::Masked => return None,
         LoadState::NotFound => return Some("systemd does not know it; see journalctl -k -g quadlet".to_owned()),
-        LoadState::Masked => return Some("it is masked".to_owned()),
         LoadState::Broken => return Some("systemd cannot read it; see systemctl status".to_owned()),
     }
     let from = if file.as_str().starts_with(QUADLETS) { &state.source } else { &state.fragment };
@@ -111,18 +113,6 @@ pub(super) async fn remove(host: &Host, paths: &[HostPath]) -> Result<(), StepEr
     let change = |path: &HostPath| Change { path: host.root.join(path.as_path()), text: None, mode: 0 };
     files::replace_all(&paths.iter().map(change).collect::<Vec<_>>())?;
     Ok(host.systemd().await?.reload().await?)
-}
-
-/// Runs the oneshot that loads the rules; it is down again when it is done.
-pub(super) async fn load_firewall(host: &Host, unit: &UnitName) -> Result<(), StepError> {
-    let systemd = host.systemd().await?;
-    let results = systemd.run_jobs(Verb::Start, std::slice::from_ref(unit), &mut |_| {}).await?;
-    let failed: Vec<String> = results
-        .iter()
-        .filter(|job| job.result != "done")
-        .map(|job| failure(Verb::Start, job, &UnitState::default()).unwrap_or_default())
-        .collect();
-    if failed.is_empty() { Ok(()) } else { Err(StepError::Jobs(failed)) }
 }
 
 /// Requests jobs, tells their progress, and fails with each unit that is not as it should be after.
@@ -161,7 +151,7 @@ fn failure(verb: Verb, job: &JobResult, state: &UnitState) -> Option<String> {
     let unit = &job.unit;
     let mut text = format!("{unit}: {} (result of its job: {}", state.sub, job.result);
     if !state.result.is_empty() && state.result != "success" {
-        text.push_str(&format!(", of its last run: {}", state.result));
+        let _ = write!(text, ", of its last run: {}", state.result);
     }
     text.push(')');
     // A unit that waits for another has nothing to say of its own.
@@ -170,7 +160,7 @@ fn failure(verb: Verb, job: &JobResult, state: &UnitState) -> Option<String> {
             text.push_str("\n    ");
             text.push_str(&line);
         }
-        text.push_str(&format!("\n  more: journalctl -u {unit}"));
+        let _ = write!(text, "\n  more: journalctl -u {unit}");
     }
     Some(text)
 }

@@ -1,5 +1,6 @@
 //! `photos-agent apply`: converge now, and say what happens.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,11 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
             Some(id) => format!("Operation {id}: {} done.", count(report.steps.len(), "step")),
             None => "Nothing to do.".to_owned(),
         };
-        let notes: String = report.notes.iter().map(|note| format!("note: {note}\n")).collect();
-        format!("{done} Generation {}.\n{notes}", report.generation)
+        let mut text = format!("{done} Generation {}.\n", report.generation);
+        for note in &report.notes {
+            let _ = writeln!(text, "note: {note}");
+        }
+        text
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -133,7 +133,9 @@ fn units(survey: &Survey) -> Finding {
     let missing: Vec<&str> = survey
         .desired
         .units()
-        .filter(|unit| states.get(*unit).is_none_or(|state| state.load != LoadState::Loaded))
+        .filter(|unit| {
+            states.get(*unit).is_none_or(|state| !matches!(state.load, LoadState::Loaded | LoadState::Masked))
+        })
         .map(crate::model::UnitName::as_str)
         .collect();
     if missing.is_empty() {

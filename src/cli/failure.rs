@@ -21,7 +21,7 @@ pub enum Failure {
     Config(#[from] Diagnostics),
     /// An operation did not end well.
     #[error(transparent)]
-    Apply(ApplyError),
+    Apply(Box<ApplyError>),
     /// Refused before anything was tried.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -55,7 +55,7 @@ pub enum Failure {
 
 impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Self {
-        Self::Apply(error)
+        Self::Apply(Box::new(error))
     }
 }
 
@@ -72,7 +72,7 @@ struct Body<'a> {
 }
 
 impl Failure {
-    /// Exit code for arguments and configuration that cannot be used (EX_USAGE of sysexits.h).
+    /// Exit code for arguments and configuration that cannot be used (`EX_USAGE` of sysexits.h).
     pub const USAGE: u8 = 64;
 
     /// Tells, and gives the exit code.
@@ -111,7 +111,10 @@ impl Failure {
 
     fn refusals(&self) -> &[Refusal] {
         match self {
-            Self::Apply(ApplyError::Refused(refusals)) => refusals,
+            Self::Apply(error) => match &**error {
+                ApplyError::Refused(refusals) => refusals,
+                _ => &[],
+            },
             Self::Refused(refusal) => std::slice::from_ref(refusal),
             _ => &[],
         }
@@ -121,18 +124,22 @@ impl Failure {
         let hint = match self {
             Self::Usage { hint, .. } => hint,
             Self::Podman(PodmanError::Unreachable { .. }) => "systemctl enable --now podman.socket",
-            Self::Apply(ApplyError::Step { .. }) => "mend what is named above, then: photos-agent apply",
-            Self::Apply(ApplyError::Unsettled(_)) => "photos-agent plan",
-            Self::Apply(ApplyError::Locked(_)) | Self::Lock(_) => "photos-agent status",
+            Self::Lock(_) => "photos-agent status",
+            Self::Apply(error) => match **error {
+                ApplyError::Step { .. } => "mend what is named above, then: photos-agent apply",
+                ApplyError::Unsettled(_) => "photos-agent plan",
+                ApplyError::Locked(_) => "photos-agent status",
+                ApplyError::Refused(_) | ApplyError::Record(_) => return None,
+            },
             _ => return None,
         };
         Some(hint.to_owned())
     }
 
-    const fn code(&self) -> u8 {
+    fn code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage { .. } => Self::USAGE,
-            Self::Apply(ApplyError::Refused(_)) | Self::Refused(_) => 3,
+            _ if !self.refusals().is_empty() => 3,
             _ => 1,
         }
     }

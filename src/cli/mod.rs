@@ -29,7 +29,7 @@ use output::Output;
 #[derive(Debug, Parser)]
 #[command(name = "photos-agent", version, disable_help_subcommand = true, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 changes pending or not healthy, 3 refused, 64 bad usage or \
-                        configuration.\nManual: photos-agent(1), photos-agent.toml(5)")]
+                        configuration.\nManual: photos-agent(1), photos-agent-config(5)")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

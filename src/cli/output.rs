@@ -30,7 +30,7 @@ struct Document<'a, T> {
 
 impl Output {
     /// The answer: `body` as a JSON document of this kind, or `text`.
-    pub fn answer<T: Serialize>(&self, kind: &str, body: T, text: impl FnOnce() -> String) {
+    pub fn answer<T: Serialize>(self, kind: &str, body: T, text: impl FnOnce() -> String) {
         let mut text = if self.json {
             let document = Document { schema: SCHEMA, kind, body };
             serde_json::to_string_pretty(&document).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
@@ -44,7 +44,7 @@ impl Output {
     }
 
     /// Something a person may want to know meanwhile.
-    pub fn talk(&self, line: &str) {
+    pub fn talk(self, line: &str) {
         if !self.quiet {
             Self::complain(line);
         }

@@ -46,7 +46,9 @@ pub fn text(plan: &Plan, verbose: bool) -> String {
     for (at, planned) in plan.steps.iter().enumerate() {
         let _ = writeln!(text, "{:>3}. {}\n       because: {}", at + 1, planned.step, planned.reason);
         if let Step::InstallFiles { files } = &planned.step {
-            files.iter().for_each(|file| describe_file(file, verbose, &mut text));
+            for file in files {
+                describe_file(file, verbose, &mut text);
+            }
         }
     }
     if plan.steps.iter().any(|planned| planned.step.reveals()) {

@@ -168,5 +168,6 @@ fn describe(row: &Row) -> String {
     let since = row.since.map(time::local).unwrap_or_default();
     let restarts =
         if row.restarts > 0 { format!("  {}", count(row.restarts as usize, "restart")) } else { String::new() };
-    format!("  {:<24} {:<9} {health:<10} {since}{restarts}\n", row.unit.as_str(), row.active)
+    let line = format!("  {:<24} {:<9} {health:<10} {since}{restarts}", row.unit.as_str(), row.active);
+    format!("{}\n", line.trim_end())
 }

@@ -11,6 +11,10 @@ const INSTEAD: &[(&str, &str)] = &[
     ("IMMICH_MEDIA_LOCATION", "use `storage.root`; inside the container the path is fixed"),
     ("IMMICH_HOST", "use `immich.listen`"),
     ("IMMICH_PORT", "use `immich.listen`"),
+    (
+        "IMMICH_IGNORE_MOUNT_CHECK_ERRORS",
+        "Immich's check is what stops it on an empty folder: mount the disk, or restore the `.immich` files",
+    ),
     ("CREDENTIALS_DIRECTORY", "photos-agent gives the server its secrets as files: see `photos-agent secret list`"),
 ];
 
@@ -73,6 +77,7 @@ mod tests {
     fn what_the_agent_sets_and_what_is_secret_is_refused() {
         for name in [
             "TZ",
+            "IMMICH_IGNORE_MOUNT_CHECK_ERRORS",
             "DB_URL",
             "DB_HOSTNAME",
             "db_password",

@@ -136,8 +136,8 @@ pub fn append(path: &Path, line: &str) -> Result<(), FileError> {
 
 /// Removes files in the making that an interrupted run left in `folder`.
 pub fn remove_leftovers(folder: &Path) -> Result<(), FileError> {
-    let leftovers = list(folder)?.into_iter().filter(|name| name.starts_with(TEMPORARY));
-    leftovers.map(|name| remove(&folder.join(name))).collect()
+    let names = list(folder)?;
+    names.iter().filter(|name| name.starts_with(TEMPORARY)).try_for_each(|name| remove(&folder.join(name)))
 }
 
 fn make_parent(path: &Path) -> Result<(), FileError> {

@@ -45,7 +45,7 @@ pub enum StorageError {
         #[source]
         source: btrfsutil::BtrfsUtilError,
     },
-    /// The kernel accepted the flag and did not keep it, as it does for what is not empty (ioctl_iflags(2)).
+    /// The kernel accepted the flag and did not keep it, as it does for what is not empty (`ioctl_iflags`(2)).
     #[error("NOCOW did not stay set on {}", .0.display())]
     NocowLost(PathBuf),
     /// The label that lets containers in could not be set.
@@ -227,7 +227,7 @@ pub fn space(path: &Path) -> Result<Space, StorageError> {
     Ok(Space { free: found.blocks_available() * unit, total: found.blocks() * unit })
 }
 
-/// Undoes the octal escapes of proc_pid_mountinfo(5).
+/// Undoes the octal escapes of `proc_pid_mountinfo`(5).
 fn unescape(field: &str) -> String {
     ["\\040", "\\011", "\\012", "\\134"]
         .iter()

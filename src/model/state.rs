@@ -33,6 +33,8 @@ pub struct ContainerState {
     pub created: Timestamp,
     /// The systemd unit that made it.
     pub unit: Option<String>,
+    /// The networks that it is on.
+    pub networks: Vec<String>,
     /// Hash of the unit text that it was made from.
     pub hash: Option<String>,
 }

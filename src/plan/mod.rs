@@ -17,13 +17,11 @@ pub use services::Wanted;
 pub use step::{FileChange, Plan, Planned, Step};
 
 use crate::model::{ActiveState, PodmanState, UnitName, UnitState};
+use crate::quadlet::{FLOOR, PodmanVersion};
 use crate::stack::Desired;
 
 /// Units of the host's own that the stack leans on.
 pub const PODMAN_SOCKET: &str = "podman.socket";
-
-/// The oldest Podman whose quadlets know all keys that are written (docs/adr/0009).
-const PODMAN_FLOOR: (u64, u64) = (5, 4);
 
 /// Everything that takes the host from `observed` to `desired`.
 ///
@@ -43,7 +41,11 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
             &empty
         }
         Err(Unreachable(reason)) => {
-            plan.refuse("Podman", format!("cannot be asked: {reason}"), "systemctl restart podman.socket");
+            plan.refuse(
+                "Podman",
+                format!("cannot be asked: {reason}"),
+                "run this as root; if it stays silent: systemctl restart podman.socket",
+            );
             return plan;
         }
     };
@@ -53,14 +55,15 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     images::plan(podman, desired, &mut plan);
     let wanted = services::wanted(observed, desired);
     let networks = networks::changed(podman, desired);
-    let stop = !networks.is_empty() && services::target_is_up(observed, desired);
+    networks::refuse_guests(&networks, podman, desired, &mut plan);
+    let stop = !networks.is_empty() && services::any_is_up(observed, desired);
     if stop {
-        plan.step(Step::StopStack, networks::reason(&networks));
+        let resume = wanted == Wanted::Run;
+        plan.step(Step::StopStack { resume }, networks::reason(&networks));
     }
     units::plan(observed, desired, &mut plan);
     networks::plan(observed, &networks, &mut plan);
-    let restart_all = stop || (observed.stack_was_stopped && wanted == Wanted::Run);
-    services::plan(observed, podman, desired, &wanted, restart_all, &mut plan);
+    services::plan(observed, podman, desired, &wanted, stop, &mut plan);
     plan
 }
 
@@ -75,12 +78,12 @@ fn enable_socket(plan: &mut Plan) {
 }
 
 fn refuse_old_podman(podman: &PodmanState, plan: &mut Plan) {
-    let mut numbers = podman.version.split('.').map_while(|part| part.parse::<u64>().ok());
+    let mut numbers = podman.version.split('.').map_while(|part| part.parse::<u32>().ok());
     if let (Some(major), Some(minor)) = (numbers.next(), numbers.next())
-        && (major, minor) < PODMAN_FLOOR
+        && PodmanVersion(major, minor) < FLOOR
     {
-        let why = format!("version {} is too old for the units that are written", podman.version);
-        plan.refuse("Podman", why, "upgrade to Podman 5.4 or newer (Debian 13, Fedora 41, RHEL 9.6)");
+        let why = format!("version {} does not know all keys of the units that are written", podman.version);
+        plan.refuse("Podman", why, format!("upgrade to Podman {FLOOR} or newer (Debian 13, Fedora 42, RHEL 9.6)"));
     }
 }
 

@@ -30,11 +30,11 @@ fn refuse(secret: &SecretName, path: &HostPath, plan: &mut Plan) {
 /// Where a database lies, whoever made it: anything in the subvolume counts.
 fn database<'a>(observed: &Observed, desired: &'a Desired) -> Option<&'a HostPath> {
     let place = desired.subvolumes.iter().find(|place| place.subvolume == Subvolume::Postgres)?;
-    match observed.places.get(&place.path) {
-        Some(Ok(PlaceState::Absent { .. })) | None => None,
-        Some(Ok(
-            PlaceState::Folder { empty: true, .. } | PlaceState::Subvolume(SubvolumeState { empty: true, .. }),
-        )) => None,
-        Some(_) => Some(&place.path),
-    }
+    let is_empty = match observed.places.get(&place.path) {
+        None | Some(Ok(PlaceState::Absent { .. })) => true,
+        Some(Ok(PlaceState::Folder { empty, .. } | PlaceState::Subvolume(SubvolumeState { empty, .. }))) => *empty,
+        // What cannot be looked at may be one.
+        Some(Ok(PlaceState::Other) | Err(_)) => false,
+    };
+    (!is_empty).then_some(&place.path)
 }

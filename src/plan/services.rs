@@ -1,6 +1,6 @@
 //! Services: what runs and should not, what does not and should, what runs from an old text.
 
-use crate::model::{ActiveState, LoadState, PodmanState};
+use crate::model::{ActiveState, LoadState, PodmanState, UnitName};
 use crate::plan::{Observed, Plan, Step, networks, unit};
 use crate::stack::{Desired, DesiredService};
 
@@ -16,6 +16,9 @@ pub enum Wanted {
 /// Reads the operator's will from the target (docs/adr/0009).
 pub(super) fn wanted(observed: &Observed, desired: &Desired) -> Wanted {
     let target = unit(observed, desired.target.as_str());
+    if target.load == LoadState::Masked {
+        return Wanted::Leave("photos.target is masked: systemctl unmask photos.target");
+    }
     let up = target.active == ActiveState::Active || target.job;
     let new = target.load != LoadState::Loaded || !observed.converged;
     if up || new || observed.stack_was_stopped {
@@ -30,9 +33,14 @@ pub(super) fn wanted(observed: &Observed, desired: &Desired) -> Wanted {
     Wanted::Run
 }
 
-pub(super) fn target_is_up(observed: &Observed, desired: &Desired) -> bool {
-    let target = unit(observed, desired.target.as_str());
-    target.active == ActiveState::Active || target.job
+/// Whether the target or a service is up, or on its way up or down.
+pub(super) fn any_is_up(observed: &Observed, desired: &Desired) -> bool {
+    let services = desired.services.iter().map(|service| &service.unit);
+    let is_up = |name: &UnitName| {
+        let state = unit(observed, name.as_str());
+        state.job || !matches!(state.active, ActiveState::Inactive | ActiveState::Failed)
+    };
+    services.chain(std::iter::once(&desired.target)).any(is_up)
 }
 
 pub(super) fn plan(
@@ -40,86 +48,112 @@ pub(super) fn plan(
     podman: &PodmanState,
     desired: &Desired,
     wanted: &Wanted,
-    was_stopped: bool,
+    stopped_here: bool,
     plan: &mut Plan,
 ) {
     networks::refuse_foreign(podman, desired, plan);
     refuse_foreign_containers(podman, desired, plan);
-    refuse_masked(observed, desired, plan);
+    note_masked(observed, desired, plan);
     if let Wanted::Leave(why) = wanted {
         plan.notes.push((*why).to_owned());
         return;
     }
-    for name in [&desired.firewall, &desired.target] {
-        let state = unit(observed, name.as_str());
-        if state.file_state != "enabled" && (!observed.converged || state.load != LoadState::Loaded) {
-            plan.step(Step::Enable { unit: name.clone() }, "the stack comes up at boot without the agent");
-        }
+    let target = unit(observed, desired.target.as_str());
+    if target.file_state != "enabled" && (!observed.converged || target.load != LoadState::Loaded) {
+        plan.step(Step::Enable { unit: desired.target.clone() }, "the stack comes up at boot without the agent");
     }
     let lost = networks::lost(observed, podman, desired);
     if !lost.is_empty() {
         let units = lost.iter().map(|network| network.unit.clone()).collect();
         plan.step(Step::Restart { units }, "the network is gone although its unit is up");
     }
-    start_and_restart(observed, podman, desired, was_stopped, plan);
+    start_and_restart(observed, podman, desired, stopped_here, plan);
 }
 
-fn start_and_restart(observed: &Observed, podman: &PodmanState, desired: &Desired, was_stopped: bool, plan: &mut Plan) {
-    let (mut start, mut restart) = (Vec::new(), Vec::new());
-    let mut reasons = (Vec::new(), Vec::new());
-    let target = unit(observed, desired.target.as_str());
-    if was_stopped || target.active != ActiveState::Active {
-        start.push(desired.target.clone());
+fn start_and_restart(
+    observed: &Observed,
+    podman: &PodmanState,
+    desired: &Desired,
+    stopped_here: bool,
+    plan: &mut Plan,
+) {
+    let (mut start, mut restart) = (Units::default(), Units::default());
+    for name in [&desired.target, &desired.firewall] {
+        let state = unit(observed, name.as_str());
+        if stopped_here || state.active != ActiveState::Active {
+            start.add(name, why_start(stopped_here, state.active));
+        }
     }
-    for service in &desired.services {
+    for service in desired.services.iter().filter(|service| !is_masked(observed, &service.unit)) {
         let state = unit(observed, service.unit.as_str());
         let has_container = podman.containers.contains_key(service.service.stem());
         let old = match state.active {
-            _ if was_stopped => None,
+            _ if stopped_here => None,
             ActiveState::Active => outdated(podman, service),
             // A start would join the one under way, of a text that may never become healthy.
             ActiveState::Activating if has_container => outdated(podman, service),
             _ => None,
         };
         if let Some(reason) = old {
-            restart.push(service.unit.clone());
-            reasons.1.push(format!("{} {reason}", service.service.stem()));
-        } else if was_stopped || state.active != ActiveState::Active {
-            start.push(service.unit.clone());
-            if !was_stopped {
-                reasons.0.push(format!("{} is {}", service.service.stem(), word(state.active)));
-            }
+            restart.add(&service.unit, reason);
+        } else if stopped_here || state.active != ActiveState::Active {
+            start.add(&service.unit, why_start(stopped_here, state.active));
         }
     }
-    if !restart.is_empty() {
-        plan.step(Step::Restart { units: restart }, reasons.1.join("; "));
+    if !restart.names.is_empty() {
+        let reason = restart.reason();
+        plan.step(Step::Restart { units: restart.names }, reason);
     }
-    if !start.is_empty() {
-        let reason = match reasons.0.as_slice() {
-            [] if was_stopped => "the stack was stopped for a change".to_owned(),
-            [] => "photos.target is not active".to_owned(),
-            reasons => reasons.join("; "),
-        };
-        plan.step(Step::Start { units: start }, reason);
+    if !start.names.is_empty() {
+        let reason = start.reason();
+        plan.step(Step::Start { units: start.names }, reason);
+    }
+}
+
+/// Units for one step, by what is the matter with them.
+#[derive(Default)]
+struct Units {
+    names: Vec<UnitName>,
+    by_reason: Vec<(&'static str, Vec<UnitName>)>,
+}
+
+impl Units {
+    fn add(&mut self, name: &UnitName, reason: &'static str) {
+        self.names.push(name.clone());
+        match self.by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(name.clone()),
+            None => self.by_reason.push((reason, vec![name.clone()])),
+        }
+    }
+
+    /// One reason for all of them, or each with its units.
+    fn reason(&self) -> String {
+        if let [(reason, _)] = self.by_reason.as_slice() {
+            return (*reason).to_owned();
+        }
+        let join = |names: &[UnitName]| names.iter().map(UnitName::as_str).collect::<Vec<_>>().join(", ");
+        let said = self.by_reason.iter().map(|(reason, names)| format!("{reason}: {}", join(names)));
+        said.collect::<Vec<_>>().join("; ")
     }
 }
 
 /// Why the running container is not the one that its unit describes.
 fn outdated(podman: &PodmanState, service: &DesiredService) -> Option<&'static str> {
     let Some(container) = podman.containers.get(service.service.stem()) else {
-        return Some("has no container although its unit is up");
+        return Some("no container although the unit is up");
     };
     if container.hash.as_ref() != Some(&service.hash) {
-        return Some("runs from an older text of its unit");
+        return Some("running from an older text of the unit");
     }
     let newer = |secret: &crate::model::SecretName| {
         podman.secrets.get(secret.as_str()).is_some_and(|secret| secret.updated > container.created)
     };
-    service.secrets.iter().any(newer).then_some("was started with an older secret")
+    service.secrets.iter().any(newer).then_some("started with an older secret")
 }
 
-const fn word(state: ActiveState) -> &'static str {
+const fn why_start(stopped_here: bool, state: ActiveState) -> &'static str {
     match state {
+        _ if stopped_here => "stopped above",
         ActiveState::Active => "active",
         ActiveState::Activating => "still starting",
         ActiveState::Deactivating => "stopping",
@@ -140,11 +174,13 @@ fn refuse_foreign_containers(podman: &PodmanState, desired: &Desired, plan: &mut
     }
 }
 
-fn refuse_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
-    let services = desired.services.iter().map(|service| &service.unit);
-    for name in services.chain(std::iter::once(&desired.target)) {
-        if unit(observed, name.as_str()).load == LoadState::Masked {
-            plan.refuse(name.as_str(), "is masked", format!("systemctl unmask {name}"));
-        }
+/// Masked is the operator's word for "this one stays down".
+fn note_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
+    for service in desired.services.iter().filter(|service| is_masked(observed, &service.unit)) {
+        plan.notes.push(format!("{0} is masked and stays down: systemctl unmask {0}", service.unit));
     }
+}
+
+fn is_masked(observed: &Observed, name: &UnitName) -> bool {
+    unit(observed, name.as_str()).load == LoadState::Masked
 }

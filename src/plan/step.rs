@@ -91,8 +91,11 @@ pub enum Step {
         /// The image.
         image: ImageRef,
     },
-    /// Stops the target and so all services; started again later in the same plan.
-    StopStack,
+    /// Stops the target and all services.
+    StopStack {
+        /// Started again later in the same plan, and by whoever takes it up if this is interrupted.
+        resume: bool,
+    },
     /// Writes a set of files all or nothing, after Podman's generator accepted them, and reloads systemd.
     InstallFiles {
         /// The files.
@@ -116,8 +119,6 @@ pub enum Step {
     AllowForwarding,
     /// Turns forwarding off on the inner bridge.
     DenyInnerForwarding,
-    /// Loads the firewall's rules, which a service's start does as well.
-    LoadFirewall,
     /// Stops units.
     Stop {
         /// The units.
@@ -174,14 +175,13 @@ impl fmt::Display for Step {
             Self::SetOwner { path, owner, mode } => write!(f, "set owner {owner} and mode {mode:04o} on {path}"),
             Self::MakeSecret { secret } => write!(f, "make secret {secret} (32 random characters)"),
             Self::Pull { image } => write!(f, "pull {image}"),
-            Self::StopStack => f.write_str("stop the stack"),
+            Self::StopStack { .. } => f.write_str("stop the stack"),
             Self::InstallFiles { files } => write!(f, "write {} files and reload systemd", files.len()),
             Self::Reload => f.write_str("reload systemd"),
             Self::RemoveFiles { paths } => write!(f, "remove {}", join(paths)),
             Self::RemoveNetwork { network, .. } => write!(f, "remove network {network}"),
             Self::AllowForwarding => f.write_str("turn on net.ipv4.ip_forward"),
             Self::DenyInnerForwarding => f.write_str("turn off forwarding on the inner bridge"),
-            Self::LoadFirewall => f.write_str("load the firewall's rules"),
             Self::Stop { units } => write!(f, "stop {}", join(units)),
             Self::Start { units } => write!(f, "start {}", join(units)),
             Self::Restart { units } => write!(f, "restart {}", join(units)),

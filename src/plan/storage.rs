@@ -13,6 +13,9 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     }
     for place in &desired.subvolumes {
         match observed.places.get(&place.path) {
+            Some(Ok(PlaceState::Absent { .. })) if observed.known.contains(&place.path) => {
+                refuse_gone(&place.path, plan);
+            }
             Some(Ok(state)) => plan_subvolume(place, state, observed.selinux, plan),
             other => refuse_unread(&place.path, other, plan),
         }
@@ -84,6 +87,16 @@ fn verify(place: &SubvolumePlace, found: &SubvolumeState, plan: &mut Plan) {
     }
 }
 
+/// A new and empty one in its place would be an empty library, and a scan would believe it.
+fn refuse_gone(path: &HostPath, plan: &mut Plan) {
+    let why = "is gone, and the stack lay in it: is its disk mounted?";
+    let remedy = format!(
+        "mount the disk (systemctl --failed; findmnt); to begin anew without that data: btrfs subvolume create {}",
+        quote(path)
+    );
+    plan.refuse(path.as_str(), why, remedy);
+}
+
 fn refuse_filesystem(path: &HostPath, plan: &mut Plan) {
     let remedy =
         "mount a BTRFS filesystem and set storage.root (or storage.databases, storage.ml_cache) to a folder on it";
@@ -109,9 +122,8 @@ fn copy_commands(subvolume: Subvolume, path: &HostPath) -> String {
         if subvolume.nocow() { (format!(" && chattr +C {at}"), "never") } else { (String::new(), "auto") };
     // The target's own stop does not wait for that of its services, and a database must not be copied while it ends.
     format!(
-        "systemctl stop photos.target 'immich-*'; mv {old_from} {old} && btrfs subvolume create {at}{chattr} && \
-         cp -a --reflink={reflink} {old}/. {at}/   (remove {old} once all is well)",
-        old_from = at,
+        "systemctl stop photos.target 'immich-*'; mv {at} {old} && btrfs subvolume create {at}{chattr} && \
+         cp -a --reflink={reflink} {old}/. {at}/   (remove {old} once all is well)"
     )
 }
 

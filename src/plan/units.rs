@@ -1,13 +1,13 @@
 //! The files that the agent owns: write what differs, remove what nothing wants, touch nothing else.
 
-use crate::model::{HostPath, LoadState, UnitName};
+use crate::model::{ActiveState, HostPath, LoadState, UnitName};
 use crate::plan::{FileChange, Observed, Plan, Step, unit};
 use crate::stack::{Desired, DesiredFile, FIREWALL_RULES, MARKER, QUADLETS};
 
 pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     refuse_shadows(observed, plan);
     let files: Vec<FileChange> = desired.files.iter().filter_map(|file| change(observed, file, plan)).collect();
-    let new_rules = files.iter().any(|file| file.path.as_str() == FIREWALL_RULES && file.before.is_some());
+    let new_rules = files.iter().any(|file| file.path.as_str() == FIREWALL_RULES);
     let reload = needs_reload(observed, desired);
     if !files.is_empty() {
         let reason = reason(&files);
@@ -16,9 +16,9 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
         plan.step(Step::Reload, reason);
     }
     plan_strays(observed, desired, plan);
-    // Where there were none before, the first service's start loads them.
-    if new_rules {
-        plan.step(Step::LoadFirewall, "its rules changed");
+    // Where the unit is down, its start loads them.
+    if new_rules && unit(observed, desired.firewall.as_str()).active == ActiveState::Active {
+        plan.step(Step::Restart { units: vec![desired.firewall.clone()] }, "its rules changed");
     }
 }
 

@@ -26,7 +26,6 @@ use crate::model::{
 use images::Images;
 use places::Places;
 
-pub use server::is_reserved;
 pub use unit::MARKER;
 
 /// Where the agent's quadlets lie.
@@ -53,6 +52,8 @@ pub struct Facts {
     pub lock: BTreeMap<ImageRef, Digest>,
     /// `PG_VERSION` of the cluster on disk; `None`: there is no cluster.
     pub cluster: Option<PostgresMajor>,
+    /// Whether the host has a time zone of its own (/etc/localtime); else it is UTC, here and in containers.
+    pub local_time: bool,
     /// Where programs are.
     pub programs: Programs,
 }
@@ -155,6 +156,8 @@ pub struct DesiredService {
     pub needs: Vec<Service>,
     /// The secrets that are mounted into it.
     pub secrets: Vec<SecretName>,
+    /// Paths in the container at which subvolumes are mounted.
+    pub mounts: Vec<&'static str>,
 }
 
 impl Desired {
@@ -238,6 +241,7 @@ fn container(service: Service, context: &Context<'_>) -> Result<(DesiredFile, De
         hash,
         needs,
         secrets,
+        mounts: unit.mounts(),
     };
     Ok((unit.into_file(path, name), desired))
 }

@@ -2,11 +2,12 @@
 
 use super::unit::{Unit, plain_file};
 use super::{Context, DesiredFile, DesiredNetwork, FIREWALL_RULES, QUADLETS, Refusal, UNITS};
-use crate::model::{HostPath, NetworkName, Subnet, UnitName};
+use crate::model::{HostPath, Invalid, NetworkName, Subnet, UnitName};
 use crate::quadlet::{OnFailure, Value};
 
 const INNER: &str = include_str!("../../quadlets/photos.network");
 const EGRESS: &str = include_str!("../../quadlets/photos-egress.network");
+const NFTABLES: &str = include_str!("../../systemd/nftables.conf");
 const FIREWALL: &str = include_str!("../../systemd/photos-firewall.service");
 
 /// Name and bridge of the inner network; the base names them too.
@@ -28,17 +29,20 @@ pub(super) fn networks(context: &Context<'_>) -> Result<(Vec<DesiredFile>, Vec<D
     let (inner_file, inner) = network(inner, INNER_NETWORK, Some(subnet))?;
     let (egress_file, egress) = network(Unit::base(EGRESS)?, EGRESS_NETWORK, None)?;
 
-    let rules = HostPath::constant(FIREWALL_RULES);
     let mut firewall = Unit::base(FIREWALL)?;
-    let load = Value::command(OnFailure::Fail, &context.facts.programs.nft, ["-f", rules.as_str()]);
-    firewall.add("Service", "ExecStart", load)?;
+    firewall.add("Service", "ExecStart", load_rules(context))?;
+    let mut beside = Unit::base(NFTABLES)?;
+    beside.add("Service", "ExecStartPost", rules_command(OnFailure::Ignore, context))?;
+    beside.add("Service", "ExecReload", rules_command(OnFailure::Ignore, context))?;
+    let beside_path = HostPath::constant(format!("{UNITS}/nftables.service.d/50-photos-agent.conf"));
     let firewall_path = HostPath::constant(format!("{UNITS}/{}", super::FIREWALL));
 
     let files = vec![
         inner_file,
         egress_file,
         firewall.into_file(firewall_path, UnitName::constant(super::FIREWALL)),
-        plain_file(rules, &firewall_rules(subnet)),
+        beside.into_plain_file(beside_path),
+        plain_file(HostPath::constant(FIREWALL_RULES), &firewall_rules(subnet)),
         plain_file(HostPath::constant("/etc/sysctl.d/60-photos-agent.conf"), SYSCTL),
     ];
     Ok((files, vec![inner, egress]))
@@ -60,6 +64,15 @@ fn network(
         hash,
     };
     Ok((unit.into_file(HostPath::constant(format!("{QUADLETS}/{name}.network")), service), desired))
+}
+
+/// The command that loads the rules, however often.
+pub(super) fn load_rules(context: &Context<'_>) -> Result<Value, Invalid> {
+    rules_command(OnFailure::Fail, context)
+}
+
+fn rules_command(on_failure: OnFailure, context: &Context<'_>) -> Result<Value, Invalid> {
+    Value::command(on_failure, &context.facts.programs.nft, ["-f", FIREWALL_RULES])
 }
 
 /// Forwarding has to be on before the first network is made.
@@ -84,7 +97,7 @@ fn firewall_rules(subnet: Subnet) -> String {
     let gateway = subnet.gateway();
     format!(
         "\
-# Loaded by photos-firewall.service. Made, deleted and made again in one transaction: there is no moment without it.
+# Loaded by photos-firewall.service and before each container. Made, deleted and made again in one transaction: there is no moment without it.
 table inet photos_agent
 delete table inet photos_agent
 table inet photos_agent {{

@@ -12,26 +12,6 @@ const BASE: &str = include_str!("../../quadlets/immich-server.container");
 /// The port that the server listens on in its container.
 const PORT: u16 = 2283;
 
-/// Variables that would take the server away from the database, the folders or the port that the agent gives it.
-const RESERVED: [&str; 10] = [
-    "CREDENTIALS_DIRECTORY",
-    "DB_DATABASE_NAME",
-    "DB_HOSTNAME",
-    "DB_PORT",
-    "DB_URL",
-    "DB_USERNAME",
-    "IMMICH_HOST",
-    "IMMICH_MEDIA_LOCATION",
-    "IMMICH_PORT",
-    "TZ",
-];
-
-/// Whether the agent sets this variable of the server itself, or relies on its default.
-pub fn is_reserved(name: &str) -> bool {
-    let name = name.strip_suffix("_FILE").unwrap_or(name);
-    RESERVED.contains(&name) || name == "DB_PASSWORD" || name.starts_with("REDIS_")
-}
-
 pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
     let settings = context.settings;
     let mut unit = Unit::service(BASE, Service::Server, context)?;
@@ -46,13 +26,6 @@ pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
     unit.mount(context, Subvolume::Icloud, "/external/icloud", ":ro")?;
     unit.time_zone(context)?;
     for (name, value) in &settings.immich.environment {
-        if is_reserved(name.as_str()) {
-            return Err(Refusal::new(
-                format!("immich.environment.{name}"),
-                "The agent sets this variable itself.",
-                format!("Remove `{name}` from [immich.environment]."),
-            ));
-        }
         unit.environment(name.as_str(), value)?;
     }
     Ok(unit)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Context, DesiredFile, Refusal};
+use super::{Context, DesiredFile, Refusal, network};
 use crate::model::{HASH_LABEL, HostPath, Service, Subvolume, UnitName};
 use crate::quadlet::{File, Value};
 
@@ -15,6 +15,8 @@ pub const MARKER: &str = "# Written by photos-agent.";
 #[derive(Debug)]
 pub(super) struct Unit {
     file: File,
+    /// Paths in the container at which subvolumes are mounted.
+    mounts: Vec<&'static str>,
 }
 
 impl Unit {
@@ -24,10 +26,10 @@ impl Unit {
         let broken = |error: crate::quadlet::ParseError| {
             Refusal::new("embedded unit", error.to_string(), "This is a fault of photos-agent; please report it.")
         };
-        File::parse(text).map(|file| Self { file }).map_err(broken)
+        File::parse(text).map(|file| Self { file, mounts: Vec::new() }).map_err(broken)
     }
 
-    /// Starts with the base of a service and adds what all services have: image, health and limits.
+    /// Starts with the base of a service and adds what all services have: image, health, firewall and limits.
     pub(super) fn service(base: &str, service: Service, context: &Context<'_>) -> Result<Self, Refusal> {
         let mut unit = Self::base(base)?;
         let image = context.images.run(service, &context.facts.lock);
@@ -35,6 +37,8 @@ impl Unit {
         let health = context.images.health(service);
         unit.text("HealthCmd", health)?;
         unit.text("HealthStartupCmd", health)?;
+        // No container without the rules: a service whose rules cannot be loaded does not start.
+        unit.add("Service", "ExecStartPre", network::load_rules(context))?;
         if let Some(limits) = context.settings.resources.get(&service.component()) {
             if let Some(memory) = &limits.memory_max {
                 unit.add("Service", "MemoryMax", Value::literal(memory.as_str()))?;
@@ -74,9 +78,10 @@ impl Unit {
         &mut self,
         context: &Context<'_>,
         subvolume: Subvolume,
-        target: &str,
+        target: &'static str,
         options: &str,
     ) -> Result<(), Refusal> {
+        self.mounts.push(target);
         let path = context.places.of(subvolume);
         self.text("Volume", &format!("{path}:{target}{options}"))?;
         // The generator adds RequiresMountsFor= itself, but unquoted: a path with a space becomes two.
@@ -87,11 +92,18 @@ impl Unit {
         Ok(())
     }
 
+    /// Where subvolumes are mounted in the container.
+    pub(super) fn mounts(&self) -> Vec<&'static str> {
+        self.mounts.clone()
+    }
+
     /// The host's time zone, or the one that the settings name.
     pub(super) fn time_zone(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
         match &context.settings.immich.timezone {
             Some(zone) => self.environment("TZ", zone.as_str()),
-            None => self.text("Timezone", "local"),
+            // Without that file Podman does not start the container.
+            None if context.facts.local_time => self.text("Timezone", "local"),
+            None => Ok(()),
         }
     }
 
@@ -115,6 +127,13 @@ impl Unit {
             self.file
         );
         DesiredFile { path, text, mode: 0o644, unit: Some(unit) }
+    }
+}
+
+impl Unit {
+    /// The file at `path`, where it is not a unit of its own.
+    pub(super) fn into_plain_file(self, path: HostPath) -> DesiredFile {
+        plain_file(path, &self.file.to_string())
     }
 }
 

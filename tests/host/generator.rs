@@ -3,10 +3,14 @@
 //! Random values are written by `quadlet::Value`, read by Podman's own generator and by systemd, and run: a
 //! program in the place of Podman writes down the arguments that it was given. Nothing of ours reads on the way.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use photos_agent::model::HostPath;
 use photos_agent::quadlet::{File, OnFailure, Value};
+
+use crate::support::Host;
 
 /// How many values are tried.
 const CASES: usize = 300;
@@ -15,6 +19,18 @@ const PER_UNIT: usize = 15;
 /// Everything that this test leaves behind, below a folder that a reboot clears.
 const FOLDER: &str = "/run/photos-escape";
 const ARGUMENTS: &str = "/run/photos-escape/arguments";
+
+#[test]
+fn values_in_quadlets_arrive_as_they_were_written() {
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let seed = std::env::var("TEST_SEED").map_or_else(|_| now(), |seed| seed.parse().expect("TEST_SEED is a number"));
+    eprintln!("again with the same values: TEST_SEED={seed}");
+    let host = Host::fresh("generator");
+    let quote = |word: &&str| format!("'{}'", word.replace('\'', r"'\''"));
+    // To the last byte, which Host::ok does not give.
+    let run = |words: &[&str]| host.fails(0, &words.iter().map(quote).collect::<Vec<_>>().join(" ")).out;
+    check(&cases(seed), &run, &|path, text| host.write(path, text)).unwrap_or_else(|changed| panic!("{changed}"));
+}
 
 /// What a value is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -344,7 +360,9 @@ fn with_witness(text: &str) -> Result<String, String> {
     for line in text.lines().filter(|line| !dropped.iter().any(|start| line.starts_with(start))) {
         if let Some(command) = line.strip_prefix("ExecStart=") {
             let (_, arguments) = command.split_once(' ').ok_or("no arguments")?;
-            out.push_str(&format!("Type=oneshot\nExecStart={ARGUMENTS} {arguments}\n"));
+            out.push_str("Type=oneshot\nExecStart=");
+            out.push_str(&[ARGUMENTS, arguments].join(" "));
+            out.push('\n');
         } else {
             out.push_str(line);
             out.push('\n');

@@ -8,4 +8,9 @@
 mod change;
 mod conflicts;
 mod first;
+mod generator;
+mod isolation;
+mod reboot;
+mod secrets;
+mod storage;
 mod support;

@@ -79,7 +79,8 @@ impl Host {
             let deb = std::fs::read(deb()).expect("the deb is there");
             let recipe = std::fs::read(script().with_file_name("recipe")).expect("the recipe is there");
             let hash = Sha256::new().chain_update(deb).chain_update(recipe).finalize();
-            let saved = format!("converged-{}", hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>());
+            let saved =
+                format!("converged-{}", hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>());
             if testhost(&["saved", &saved]).code != 0 {
                 let host = Self::with_images("converging");
                 host.ok("photos-agent apply");
@@ -196,7 +197,8 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let words = self.run("photos-agent status; photos-agent plan; journalctl -q --no-pager -n 25 -o short-precise");
+            let words =
+                self.run("photos-agent status; photos-agent plan; journalctl -q --no-pager -n 25 -o short-precise");
             eprintln!("--- last words of host {} ---\n{}", self.name, words.all());
         }
         if std::env::var_os("KEEP_HOSTS").is_none() {

@@ -2,5 +2,6 @@
 
 mod config;
 mod docs;
+mod quadlet;
 mod rooms;
 mod stack;

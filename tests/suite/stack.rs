@@ -1,12 +1,14 @@
 //! `stack`: the files for given settings, exactly; and that no setting can say more than it says.
 
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use photos_agent::config::{Immich, Limits, Network, Postgres, Settings, Storage};
-use photos_agent::model::{Component, DatabaseStorage, Digest, ImageRef, PostgresMajor, Service, Subvolume};
-use photos_agent::quadlet::{FLOOR, File, since};
 use photos_agent::model::HASH_LABEL;
+use photos_agent::model::{Component, DatabaseStorage, Digest, PostgresMajor, Service, Subvolume};
+use photos_agent::quadlet::{FLOOR, File, since};
 use photos_agent::stack::{Desired, Facts, MARKER, Programs, desire};
 use proptest::prelude::*;
 
@@ -80,7 +82,7 @@ fn locked(settings: &Settings) -> Facts {
 
 fn bare() -> Facts {
     let programs = Programs { nft: "/usr/sbin/nft".parse().unwrap(), podman: "/usr/bin/podman".parse().unwrap() };
-    Facts { lock: BTreeMap::new(), cluster: None, programs }
+    Facts { lock: BTreeMap::new(), cluster: None, local_time: true, programs }
 }
 
 fn fixtures() -> PathBuf {
@@ -114,4 +116,212 @@ fn the_empty_configuration_makes_these_files() {
 #[test]
 fn a_configuration_with_every_key_makes_these_files() {
     compare("every-key", &desire(&every_key(), &locked(&every_key())).unwrap());
+}
+
+#[test]
+fn no_key_is_newer_than_the_oldest_podman_and_every_file_says_whose_it_is() {
+    for settings in [empty(), every_key()] {
+        for file in desire(&settings, &locked(&settings)).unwrap().files {
+            assert!(file.text.starts_with(MARKER), "{}", file.path);
+            let quadlet = [".container", ".network"].iter().any(|end| file.path.as_str().ends_with(end));
+            if !quadlet {
+                continue;
+            }
+            for section in File::parse(&file.text).unwrap().sections() {
+                for entry in section.entries().iter().filter(|_| matches!(section.name(), "Container" | "Network")) {
+                    let since = since(section.name(), entry.key());
+                    assert!(since.is_some_and(|since| since <= FLOOR), "{}: {}", file.path, entry.key());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_base_is_a_unit_that_says_why() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let bases = ["quadlets", "systemd"].into_iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
+    let ours = |name: &str| name.starts_with("immich-") || (name.starts_with("photos") && !name.contains("agent"));
+    let mut seen = 0;
+    for path in bases.map(|entry| entry.unwrap().path()) {
+        if !ours(path.file_name().unwrap().to_str().unwrap()) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# "), "{}: begins with what it is for", path.display());
+        let file = File::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(file.values("Unit", "Description").count(), 1, "{}", path.display());
+        // Podman and systemd join continued lines differently.
+        assert!(!text.lines().any(|line| line.ends_with('\\')), "{}", path.display());
+        seen += 1;
+    }
+    assert_eq!(seen, 9);
+}
+
+#[test]
+fn services_networks_and_images_agree_with_their_files() {
+    let facts = locked(&every_key());
+    let desired = desire(&every_key(), &facts).unwrap();
+    let text = |name: &str| &desired.files.iter().find(|file| file.path.as_str().ends_with(name)).unwrap().text;
+    for service in &desired.services {
+        let file = File::parse(text(&format!("/{}.container", service.service.stem()))).unwrap();
+        let label = format!("{HASH_LABEL}={}", service.hash);
+        assert_eq!(file.values("Container", "Label").collect::<Vec<_>>(), [label]);
+        assert_eq!(file.values("Container", "Image").collect::<Vec<_>>(), [service.image.to_string()]);
+        assert!(service.image.tag().is_none() && service.image.digest().is_some());
+        for needed in &service.needs {
+            assert!(file.values("Unit", "After").any(|units| units.split(' ').any(|unit| unit == needed.unit())));
+        }
+        assert!(text("photos.target").contains(&format!("Upholds={}\n", service.unit)));
+    }
+    for network in &desired.networks {
+        let file = File::parse(text(&format!("/{}.network", network.name))).unwrap();
+        assert_eq!(file.values("Network", "NetworkName").collect::<Vec<_>>(), [network.name.as_str()]);
+        assert_eq!(file.values("Network", "Subnet").next(), network.subnet.map(|subnet| subnet.to_string()).as_deref());
+        assert_eq!(file.values("Network", "Internal").next(), network.internal.then_some("true"));
+        let interface = format!("--interface-name={}", network.interface);
+        assert_eq!(file.values("Network", "PodmanArgs").collect::<Vec<_>>(), [interface]);
+        assert_eq!(network.unit.to_string(), format!("{}-network.service", network.name));
+    }
+}
+
+#[test]
+fn the_label_changes_with_the_text_and_with_nothing_else() {
+    let hashes = |settings: &Settings| {
+        let desired = desire(settings, &bare()).unwrap();
+        desired.services.into_iter().map(|service| service.hash).collect::<Vec<_>>()
+    };
+    let before = hashes(&empty());
+    assert_eq!(before, hashes(&empty()));
+    let mut settings = empty();
+    settings.immich.listen = "127.0.0.1:2284".parse().unwrap();
+    let after = hashes(&settings);
+    let changed = |service: Service| before[service as usize] != after[service as usize];
+    assert_eq!(Service::ALL.map(changed), [false, false, true, false]);
+}
+
+#[test]
+fn storage_lies_where_the_settings_say() {
+    let places = |settings: &Settings| {
+        let desired = desire(settings, &bare()).unwrap();
+        let subvolumes = desired.subvolumes.iter().map(|place| place.path.to_string()).collect::<Vec<_>>();
+        (desired.folders.iter().map(|folder| folder.path.to_string()).collect::<Vec<_>>(), subvolumes)
+    };
+    let (folders, subvolumes) = places(&empty());
+    assert_eq!(folders, ["/var/lib/photos", "/var/lib/photos/live", "/var/lib/photos/keep"]);
+    assert_eq!(subvolumes.len(), Subvolume::ALL.len());
+    assert_eq!(subvolumes[0], "/var/lib/photos/live/postgres");
+    assert_eq!(subvolumes[7], "/var/lib/photos/keep/ml-cache");
+    let (folders, subvolumes) = places(&every_key());
+    assert_eq!(folders[3..], ["/ssd/photos", "/ssd/photos/live"]);
+    assert_eq!(
+        subvolumes[..3],
+        ["/ssd/photos/live/postgres", "/ssd/photos/live/redis", "/mnt/My Photos 100%/live/media"]
+    );
+    assert_eq!(subvolumes[7], "/ssd/ml");
+}
+
+#[test]
+fn data_is_mounted_where_the_image_of_that_major_keeps_it() {
+    for (major, target) in
+        [(14, "/var/lib/postgresql/data"), (17, "/var/lib/postgresql/data"), (18, "/var/lib/postgresql")]
+    {
+        let cluster = PostgresMajor::try_from(major).ok();
+        let desired = desire(&empty(), &Facts { cluster, ..bare() }).unwrap();
+        assert!(desired.images[&Component::Postgres].tag().unwrap().starts_with(&format!("{major}-")));
+        let file = File::parse(&desired.files[0].text).unwrap();
+        let volume = format!("/var/lib/photos/live/postgres:{target}");
+        assert_eq!(file.values("Container", "Volume").collect::<Vec<_>>(), [volume]);
+    }
+}
+
+/// A change of the settings or the facts, and words that the refusal has to contain.
+type Refused = (fn(&mut Settings, &mut Facts), &'static [&'static str]);
+
+#[test]
+fn what_cannot_work_is_refused_with_the_way_out() {
+    let cases: &[Refused] = &[
+        (|s, _| s.immich.version = "v1.0.0".parse().unwrap(), &["immich.version", "v1.0.0", "v3.2.2"]),
+        (
+            |s, f| {
+                s.postgres.major = PostgresMajor::try_from(16).ok();
+                f.cluster = PostgresMajor::try_from(17).ok();
+            },
+            &["postgres.major", "16", "PG_VERSION", "17", "Remove"],
+        ),
+        (
+            |s, f| {
+                s.images.insert(Component::Postgres, "ghcr.io/immich-app/postgres:18-x".parse().unwrap());
+                f.cluster = PostgresMajor::try_from(17).ok();
+            },
+            &["images.postgres", "18-x", "17"],
+        ),
+        (
+            |s, _| {
+                s.images.insert(Component::Postgres, "ghcr.io/immich-app/postgres:18-x".parse().unwrap());
+                s.postgres.major = PostgresMajor::try_from(17).ok();
+            },
+            &["images.postgres", "18", "postgres.major", "17"],
+        ),
+        (|s, _| s.network.server_networks = vec!["photos".parse().unwrap()], &["server_networks", "photos"]),
+        (|s, _| s.storage.ml_cache = "/var/lib/photos".parse().ok(), &["storage", "ml-cache", "ml_cache"]),
+        (|s, _| s.storage.ml_cache = "/var/lib".parse().ok(), &["storage", "/var/lib/photos"]),
+        (|s, _| s.storage.ml_cache = "/var/lib/photos/live/media/ml".parse().ok(), &["storage", "media"]),
+        (|s, _| s.storage.ml_cache = "/var/lib/photos/.snapshots/ml".parse().ok(), &["storage", ".snapshots"]),
+        (|s, _| s.storage.databases = "/var/lib/photos/live/media".parse().ok(), &["storage", "media"]),
+        (|s, _| s.storage.root = "/var/lib/photos-agent/data".parse().unwrap(), &["storage", "/var/lib/photos-agent"]),
+        (
+            |s, _| drop(s.immich.environment.insert("A".parse().unwrap(), "x\n[Service]".to_owned())),
+            &["A", "line breaks"],
+        ),
+    ];
+    for (index, (change, words)) in cases.iter().enumerate() {
+        let (mut settings, mut facts) = (empty(), bare());
+        change(&mut settings, &mut facts);
+        let refusal = desire(&settings, &facts).map(|_| ()).unwrap_err();
+        let text = format!("{refusal} {}", refusal.remedy);
+        assert!(words.iter().all(|word| text.contains(word)), "case {index}: {text}");
+        assert!([&refusal.what, &refusal.why, &refusal.remedy].iter().all(|part| !part.is_empty()), "case {index}");
+    }
+}
+
+fn path() -> impl Strategy<Value = photos_agent::model::HostPath> {
+    r#"(/[a-zA-Z0-9 %$"'\\;#é._-]{1,12}){1,3}"#.prop_filter_map("not a path", |text| text.parse().ok())
+}
+
+proptest! {
+    #[test]
+    fn no_value_says_more_than_it_says(
+        root in path(),
+        environment in prop::collection::btree_map("[A-Z]{1,3}", r#"[ -~é%$"'\\;#\t]{0,16}"#, 0..4),
+    ) {
+        let mut settings = empty();
+        settings.storage.root = root;
+        let names = environment.iter().filter(|(name, _)| *name != "TZ");
+        settings.immich.environment = names.map(|(name, value)| (name.parse().unwrap(), value.clone())).collect();
+        let plain = desire(&empty(), &bare()).unwrap();
+        let Ok(desired) = desire(&settings, &bare()) else {
+            return Ok(());
+        };
+        for (file, plain) in desired.files.iter().zip(&plain.files) {
+            let (Ok(read), Ok(plain)) = (File::parse(&file.text), File::parse(&plain.text)) else {
+                let ending = file.path.as_path().extension().unwrap();
+                prop_assert!(ending == "nft" || ending == "conf");
+                continue;
+            };
+            // The same sections and keys in the same order, but for these two, which there may be more of.
+            let keys = |file: &File| {
+                let entries = file.sections().iter().flat_map(|section| {
+                    section.entries().iter().map(|entry| (section.name().to_owned(), entry.key().to_owned()))
+                });
+                let counted = |key: &str| key == "Environment" || key == "RequiresMountsFor";
+                entries.filter(|(_, key)| !counted(key)).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(keys(&read), keys(&plain));
+            if file.path.as_str().ends_with("immich-server.container") {
+                let ours = plain.values("Container", "Environment").count();
+                prop_assert_eq!(read.values("Container", "Environment").count(), ours + settings.immich.environment.len());
+            }
+        }
+    }
 }

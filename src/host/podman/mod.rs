@@ -3,17 +3,19 @@
 //! One client for the life of the process, no process per question. Bodies that hold a secret go to
 //! the socket and nowhere else: no error, log or debug text of this room repeats a request body.
 
-use std::collections::BTreeMap;
+mod answers;
+mod pull;
+
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use reqwest::{Client, Method, Response, StatusCode};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::model::{ContainerState, HASH_LABEL, NetworkState, PodmanState, SecretState};
-use crate::model::{Digest, ImageRef, NetworkName, SecretName};
+use crate::model::{Digest, ImageRef, NetworkName, PodmanState, SecretName};
+use answers::{ApiError, Container, Image, Inspect, Network, Secret, Version};
+
+pub use pull::PullProgress;
 
 /// Where a rootful Podman listens (podman.socket).
 pub const SOCKET: &str = "/run/podman/podman.sock";
@@ -60,15 +62,6 @@ pub enum PodmanError {
 #[derive(Debug, Clone)]
 pub struct Podman {
     client: Client,
-}
-
-/// Bytes of an image that have arrived, of those announced so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PullProgress {
-    /// Arrived.
-    pub current: u64,
-    /// Announced; grows as layers are found.
-    pub total: u64,
 }
 
 impl Podman {
@@ -159,8 +152,15 @@ impl Podman {
         let request = self.client.post(format!("{BASE}/images/pull")).query(&query);
         let response = request.send().await.map_err(|source| unreachable(&doing, source))?;
         let response = accept(response, &doing).await?;
-        read_pull(response, &doing, progress).await?;
+        pull::read(response, &doing, progress).await?;
         self.digest(image, &doing).await
+    }
+
+    /// Paths that an image in the store declares as volumes.
+    pub async fn volumes(&self, image: &ImageRef) -> Result<Vec<String>, PodmanError> {
+        let inspected: Image = self.get(&format!("images/{image}/json"), &[], "inspect an image").await?;
+        let volumes = inspected.config.and_then(|config| config.volumes).unwrap_or_default();
+        Ok(volumes.into_keys().collect())
     }
 
     async fn digest(&self, image: &ImageRef, doing: &str) -> Result<Digest, PodmanError> {
@@ -211,162 +211,4 @@ async fn accept(response: Response, doing: &str) -> Result<Response, PodmanError
     let refusal: Option<ApiError> = serde_json::from_slice(&body).ok();
     let message = refusal.map_or_else(|| status.to_string(), |refusal| refusal.message);
     Err(PodmanError::Refused { doing: doing.to_owned(), status: status.as_u16(), message })
-}
-
-/// Follows the JSON lines of a pull. An error comes as a line of its own, after a status of 200.
-async fn read_pull(
-    response: Response,
-    doing: &str,
-    progress: &mut (dyn FnMut(PullProgress) + Send),
-) -> Result<(), PodmanError> {
-    let mut layers: BTreeMap<String, PullProgress> = BTreeMap::new();
-    let mut stream = response.bytes_stream();
-    let mut rest = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        rest.extend_from_slice(&chunk.map_err(|source| unreachable(doing, source))?);
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = rest.drain(..=end).collect();
-            let Ok(line) = serde_json::from_slice::<PullLine>(&line) else { continue };
-            if let Some(message) = line.error {
-                return Err(PodmanError::Refused { doing: doing.to_owned(), status: 200, message });
-            }
-            if let (Some(id), Some(detail)) = (line.id, line.progress_detail)
-                && detail.total > 0
-            {
-                layers.insert(id, PullProgress { current: detail.current, total: detail.total });
-                progress(layers.values().fold(PullProgress::default(), |sum, layer| PullProgress {
-                    current: sum.current + layer.current,
-                    total: sum.total + layer.total,
-                }));
-            }
-        }
-    }
-    Ok(())
-}
-
-#[derive(Deserialize)]
-struct ApiError {
-    message: String,
-}
-
-#[derive(Deserialize)]
-struct Version {
-    #[serde(rename = "Version")]
-    version: String,
-}
-
-#[derive(Deserialize)]
-struct Inspect {
-    #[serde(rename = "State")]
-    state: InspectState,
-}
-
-#[derive(Deserialize)]
-struct InspectState {
-    #[serde(rename = "Health")]
-    health: Option<InspectHealth>,
-}
-
-#[derive(Deserialize)]
-struct InspectHealth {
-    #[serde(rename = "Status")]
-    status: String,
-}
-
-#[derive(Deserialize)]
-struct PullLine {
-    id: Option<String>,
-    error: Option<String>,
-    #[serde(rename = "progressDetail")]
-    progress_detail: Option<PullDetail>,
-}
-
-#[derive(Deserialize)]
-struct PullDetail {
-    #[serde(default)]
-    current: u64,
-    #[serde(default)]
-    total: u64,
-}
-
-#[derive(Deserialize)]
-struct Container {
-    #[serde(rename = "Names")]
-    names: Option<Vec<String>>,
-    #[serde(rename = "Labels")]
-    labels: Option<BTreeMap<String, String>>,
-    #[serde(rename = "State")]
-    state: String,
-    #[serde(rename = "Created")]
-    created: jiff::Timestamp,
-}
-
-impl Container {
-    fn states(self) -> impl Iterator<Item = (String, ContainerState)> {
-        let labels = self.labels.unwrap_or_default();
-        let state = ContainerState {
-            running: self.state == "running",
-            // Podman lists whole seconds only.
-            created: self.created,
-            unit: labels.get("PODMAN_SYSTEMD_UNIT").cloned(),
-            hash: labels.get(HASH_LABEL).cloned(),
-        };
-        self.names.unwrap_or_default().into_iter().map(move |name| (name, state.clone()))
-    }
-}
-
-#[derive(Deserialize)]
-struct Network {
-    name: String,
-    #[serde(default)]
-    internal: bool,
-    #[serde(default)]
-    subnets: Option<Vec<NetworkSubnet>>,
-    #[serde(default)]
-    labels: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Deserialize)]
-struct NetworkSubnet {
-    subnet: String,
-}
-
-impl Network {
-    fn state(self) -> NetworkState {
-        NetworkState {
-            internal: self.internal,
-            subnets: self.subnets.unwrap_or_default().into_iter().map(|subnet| subnet.subnet).collect(),
-            hash: self.labels.unwrap_or_default().remove(HASH_LABEL),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Secret {
-    #[serde(rename = "UpdatedAt")]
-    updated: jiff::Timestamp,
-    #[serde(rename = "CreatedAt")]
-    created: jiff::Timestamp,
-    #[serde(rename = "Spec")]
-    spec: SecretSpec,
-}
-
-#[derive(Deserialize)]
-struct SecretSpec {
-    #[serde(rename = "Name")]
-    name: String,
-}
-
-impl Secret {
-    fn state(self) -> (String, SecretState) {
-        (self.spec.name, SecretState { created: self.created, updated: self.updated })
-    }
-}
-
-#[derive(Deserialize)]
-struct Image {
-    #[serde(rename = "RepoDigests")]
-    repo_digests: Option<Vec<String>>,
-    #[serde(rename = "Digest")]
-    digest: Option<String>,
 }

@@ -1,0 +1,128 @@
+//! Podman's answers, as its API writes them, and what is kept of each. Goes no further than the client.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::model::{ContainerState, HASH_LABEL, NetworkState, SecretState};
+
+#[derive(Deserialize)]
+pub(super) struct ApiError {
+    pub(super) message: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Version {
+    #[serde(rename = "Version")]
+    pub(super) version: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Inspect {
+    #[serde(rename = "State")]
+    pub(super) state: InspectState,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InspectState {
+    #[serde(rename = "Health")]
+    pub(super) health: Option<InspectHealth>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InspectHealth {
+    #[serde(rename = "Status")]
+    pub(super) status: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Container {
+    #[serde(rename = "Names")]
+    pub(super) names: Option<Vec<String>>,
+    #[serde(rename = "Labels")]
+    pub(super) labels: Option<BTreeMap<String, String>>,
+    #[serde(rename = "State")]
+    pub(super) state: String,
+    #[serde(rename = "Created")]
+    pub(super) created: jiff::Timestamp,
+    #[serde(rename = "Networks")]
+    pub(super) networks: Option<Vec<String>>,
+}
+
+impl Container {
+    pub(super) fn states(self) -> impl Iterator<Item = (String, ContainerState)> {
+        let labels = self.labels.unwrap_or_default();
+        let state = ContainerState {
+            running: self.state == "running",
+            created: self.created,
+            unit: labels.get("PODMAN_SYSTEMD_UNIT").cloned(),
+            hash: labels.get(HASH_LABEL).cloned(),
+            networks: self.networks.unwrap_or_default(),
+        };
+        self.names.unwrap_or_default().into_iter().map(move |name| (name, state.clone()))
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Network {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) internal: bool,
+    #[serde(default)]
+    pub(super) subnets: Option<Vec<NetworkSubnet>>,
+    #[serde(default)]
+    pub(super) labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct NetworkSubnet {
+    pub(super) subnet: String,
+}
+
+impl Network {
+    pub(super) fn state(self) -> NetworkState {
+        NetworkState {
+            internal: self.internal,
+            subnets: self.subnets.unwrap_or_default().into_iter().map(|subnet| subnet.subnet).collect(),
+            hash: self.labels.unwrap_or_default().remove(HASH_LABEL),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Secret {
+    #[serde(rename = "UpdatedAt")]
+    pub(super) updated: jiff::Timestamp,
+    #[serde(rename = "CreatedAt")]
+    pub(super) created: jiff::Timestamp,
+    #[serde(rename = "Spec")]
+    pub(super) spec: SecretSpec,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SecretSpec {
+    #[serde(rename = "Name")]
+    pub(super) name: String,
+}
+
+impl Secret {
+    pub(super) fn state(self) -> (String, SecretState) {
+        (self.spec.name, SecretState { created: self.created, updated: self.updated })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Image {
+    #[serde(rename = "RepoDigests")]
+    pub(super) repo_digests: Option<Vec<String>>,
+    #[serde(rename = "Digest")]
+    pub(super) digest: Option<String>,
+    #[serde(rename = "Config")]
+    pub(super) config: Option<ImageConfig>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ImageConfig {
+    #[serde(rename = "Volumes")]
+    pub(super) volumes: Option<BTreeMap<String, serde_json::Value>>,
+}
