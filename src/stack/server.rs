@@ -55,6 +55,7 @@ pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
         }
         unit.environment(name.as_str(), value)?;
     }
+    unit.commit(context, Subvolume::Media)?;
     Ok(unit)
 }
 
