@@ -128,6 +128,8 @@ async fn converge(
         if !survey.plan.refusals.is_empty() {
             return Err(ApplyError::Refused(survey.plan.refusals));
         }
+        units::remove_leftovers(host, &survey.desired)
+            .map_err(|error| ApplyError::Step { step: "tidy up".to_owned(), source: error.into() })?;
         if survey.plan.steps.is_empty() {
             return Ok((survey, jiff::Timestamp::now()));
         }

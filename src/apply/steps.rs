@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::apply::operation::Operation;
 use crate::apply::progress::{Event, Progress};
 use crate::apply::{ApplyError, Survey, images, secrets, units};
-use crate::host::files::FileError;
+use crate::host::files::{self, FileError};
 use crate::host::generator::GeneratorError;
 use crate::host::podman::PodmanError;
 use crate::host::storage::{self, StorageError};
@@ -14,7 +14,7 @@ use crate::host::{Host, kernel};
 use crate::model::{NetworkName, Refusal, UnitName};
 use crate::plan::Step;
 use crate::record::RecordError;
-use crate::stack::INNER_INTERFACE;
+use crate::stack::{INNER_INTERFACE, UNITS};
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -168,6 +168,8 @@ async fn execute(
 async fn enable(host: &Host, unit: &UnitName) -> Result<(), StepError> {
     let systemd = host.systemd().await?;
     systemd.enable(unit).await?;
+    // systemd syncs no link: one that a power cut took back would look like the operator's `disable`.
+    files::commit(&host.root.join(UNITS))?;
     if unit.as_str().ends_with(".socket") {
         systemd.run_jobs(Verb::Start, std::slice::from_ref(unit), &mut |_| {}).await?;
     }

@@ -1,18 +1,19 @@
 //! Unit files into place, all or nothing, and jobs followed to their end.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::apply::progress::{Event, Progress};
 use crate::apply::steps::StepError;
 use crate::apply::{Survey, displaced};
-use crate::host::files::{self, Change};
+use crate::host::files::{self, Change, FileError};
 use crate::host::generator::{self, GeneratorError, Staged};
 use crate::host::systemd::{JobNews, JobResult, Verb};
 use crate::host::{Host, journal};
 use crate::model::{ActiveState, HostPath, LoadState, UnitName, UnitState};
 use crate::plan::FileChange;
-use crate::record::{Texts, add_installed};
+use crate::record::{self, Texts, add_installed};
 use crate::stack::{Desired, QUADLETS};
 
 /// How many of a failed unit's last journal lines are repeated.
@@ -31,6 +32,14 @@ pub(super) fn check(host: &Host, desired: &Desired) -> Result<(), GeneratorError
     generator::check(&host.root, QUADLETS, &staged)
 }
 
+/// Removes what an interrupted run left in the making, wherever the agent writes.
+pub(super) fn remove_leftovers(host: &Host, desired: &Desired) -> Result<(), FileError> {
+    let parents = desired.files.iter().filter_map(|file| file.path.as_path().parent()).map(Path::to_owned);
+    let records = record::FOLDERS.map(|name| Path::new(record::STATE).join(name));
+    let folders: BTreeSet<PathBuf> = parents.chain(records).collect();
+    folders.iter().try_for_each(|folder| files::remove_leftovers(&host.root.join(folder)))
+}
+
 /// Writes the files, reloads, and puts the old ones back if a unit did not come of it.
 pub(super) async fn install(
     host: &Host,
@@ -39,7 +48,6 @@ pub(super) async fn install(
     operation: u64,
     progress: &mut dyn Progress,
 ) -> Result<(), StepError> {
-    files::remove_leftovers(&host.root.join(QUADLETS))?;
     keep_displaced(host, changes, operation, progress)?;
     let set = |text: fn(&FileChange) -> Option<String>| -> Vec<Change> {
         let change =

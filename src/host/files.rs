@@ -115,11 +115,12 @@ fn put_back(done: &[(&Change, Option<String>)]) {
     }
 }
 
-/// Removes a file; one that is not there is fine.
+/// Removes a file, for good on return; one that is not there is fine.
 pub fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
-        _ => Ok(()),
+        Ok(()) => sync_folder(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("remove", path)(error)),
     }
 }
 
@@ -132,6 +133,12 @@ pub fn append(path: &Path, line: &str) -> Result<(), FileError> {
     let text = format!("{}{line}\n", if torn { "\n" } else { "" });
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("append to", path))?;
     sync_folder(path)
+}
+
+/// Waits until all that was written to the filesystem of `folder` is on its disk, whoever wrote it.
+pub fn commit(folder: &Path) -> Result<(), FileError> {
+    let folder_file = File::open(folder).map_err(failed("open", folder))?;
+    nix::unistd::syncfs(folder_file).map_err(|errno| failed("commit", folder)(errno.into()))
 }
 
 /// Removes files in the making that an interrupted run left in `folder`.

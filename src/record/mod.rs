@@ -25,6 +25,9 @@ use crate::model::Root;
 /// Where all of it lies.
 pub const STATE: &str = "/var/lib/photos-agent";
 
+/// Folders in it with files of their own: records, and texts of edited files.
+pub const FOLDERS: [&str; 3] = ["", "generations", "displaced"];
+
 /// The format that is written, in every file's `schema` field.
 const SCHEMA: u32 = 1;
 

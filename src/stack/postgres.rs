@@ -20,6 +20,7 @@ pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
     // A database that runs is worth more than a password that is set: the server says what is wrong with it.
     let command = Value::command(OnFailure::Ignore, &context.facts.programs.podman, set_password);
     unit.add("Service", "ExecStartPost", command)?;
+    unit.commit(context, Subvolume::Postgres)?;
     Ok(unit)
 }
 

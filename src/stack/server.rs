@@ -28,6 +28,7 @@ pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
     for (name, value) in &settings.immich.environment {
         unit.environment(name.as_str(), value)?;
     }
+    unit.commit(context, Subvolume::Media)?;
     Ok(unit)
 }
 

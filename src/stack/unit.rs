@@ -6,10 +6,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Context, DesiredFile, Refusal, network};
 use crate::model::{HASH_LABEL, HostPath, Service, Subvolume, UnitName};
-use crate::quadlet::{File, Value};
+use crate::quadlet::{File, OnFailure, Value};
 
 /// How every file of the agent begins, so that it is recognised.
 pub const MARKER: &str = "# Written by photos-agent.";
+
+/// sync(1) of coreutils.
+const SYNC: &str = "/usr/bin/sync";
 
 /// A unit that is being written.
 #[derive(Debug)]
@@ -95,6 +98,17 @@ impl Unit {
     /// Where subvolumes are mounted in the container.
     pub(super) fn mounts(&self) -> Vec<&'static str> {
         self.mounts.clone()
+    }
+
+    /// Before the service counts as started, what it wrote to the filesystem of `subvolume` is on disk.
+    ///
+    /// The images sync not all that they write at their first start: after a power cut the database would be there
+    /// without the line that lets the server in, or the server's row that says that there are `.immich` files
+    /// without the files. Neither would ever start again.
+    pub(super) fn commit(&mut self, context: &Context<'_>, subvolume: Subvolume) -> Result<(), Refusal> {
+        let path = context.places.of(subvolume);
+        let sync = Value::command(OnFailure::Fail, &HostPath::constant(SYNC), ["--file-system", path.as_str()]);
+        self.add("Service", "ExecStartPost", sync)
     }
 
     /// The host's time zone, or the one that the settings name.

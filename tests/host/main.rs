@@ -7,6 +7,7 @@
 
 mod change;
 mod conflicts;
+mod faults;
 mod first;
 mod generator;
 mod isolation;
