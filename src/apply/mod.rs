@@ -129,7 +129,7 @@ async fn converge(
             return Err(ApplyError::Refused(survey.plan.refusals));
         }
         units::remove_leftovers(host, &survey.desired)
-            .map_err(|error| ApplyError::Step { step: "tidy up".to_owned(), source: error.into() })?;
+            .map_err(|error| ApplyError::Step { step: "tidy up".to_owned(), source: Box::new(error.into()) })?;
         if survey.plan.steps.is_empty() {
             return Ok((survey, jiff::Timestamp::now()));
         }
