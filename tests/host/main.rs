@@ -10,6 +10,7 @@ mod conflicts;
 mod first;
 mod generator;
 mod isolation;
+mod operator;
 mod reboot;
 mod secrets;
 mod storage;
