@@ -11,6 +11,7 @@ mod faults;
 mod first;
 mod generator;
 mod isolation;
+mod operator;
 mod reboot;
 mod secrets;
 mod storage;
