@@ -1,6 +1,8 @@
 //! Tests for any machine: pure code and the command line in a sealed folder.
 
+mod cli;
 mod config;
 mod docs;
+mod plan;
 mod rooms;
 mod stack;
