@@ -5,6 +5,7 @@
 // clippy.toml lets tests do this, but knows only functions that are marked as one, not what they call.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, clippy::unwrap_used)]
 
+mod dryrun;
 mod faults;
 mod first;
 mod support;
