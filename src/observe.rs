@@ -131,13 +131,16 @@ fn observe_shadows(root: &Root, desired: &Desired) -> Vec<HostPath> {
     found
 }
 
-/// An error and its causes on one line.
+/// An error and its causes on one line, without those that the text before has said already.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         cause = error.source();
     }
     text

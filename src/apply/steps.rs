@@ -65,13 +65,10 @@ pub(super) async fn run(
     if let Some(id) = operation.take_resumed() {
         progress.hear(Event::Resumed(id));
     }
-    let steps = &survey.plan.steps;
     // Before anything is touched: a set of units that cannot work must not cost a stopped stack.
     check_units(host, survey)?;
     check_volumes(host, survey).await?;
-    let pulls = steps.iter().rposition(|planned| matches!(planned.step, Step::Pull { .. }));
-    let reveals = |at: usize, step: &Step| if pulls.is_some() { Some(at) == pulls } else { step.reveals() };
-    for (at, planned) in steps.iter().enumerate() {
+    for planned in survey.plan.certain_steps() {
         let words = planned.step.to_string();
         let begun = operation.step(&words, &planned.reason, planned.step == Step::StopStack { resume: true })?;
         progress.hear(Event::Step { step: &words, reason: &planned.reason });
@@ -80,9 +77,6 @@ pub(super) async fn run(
         operation.step_done(begun);
         if matches!(&planned.step, Step::Start { units } if units.contains(&survey.desired.target)) {
             operation.stack_started()?;
-        }
-        if reveals(at, &planned.step) {
-            break;
         }
     }
     Ok(())

@@ -77,7 +77,7 @@ impl Failure {
 
     /// Tells, and gives the exit code.
     pub fn report(&self, output: Output) -> ExitCode {
-        // The diagnostics say it all, and are told in a form of their own.
+        // Mistakes are told whole, with their places; as a cause they would be told twice.
         let causes = if matches!(self, Self::Config(_)) { Vec::new() } else { causes(self) };
         if output.json {
             let diagnostics = if let Self::Config(diagnostics) = self { Some(diagnostics) } else { None };

@@ -23,6 +23,17 @@ impl Plan {
         self.steps.is_empty() && self.refusals.is_empty()
     }
 
+    /// The steps up to those whose outcome changes what the rest should be: what follows is planned anew.
+    ///
+    /// Podman's socket at once, since without it nothing of Podman's is known; pulls all together.
+    pub fn certain_steps(&self) -> &[Planned] {
+        let is_pull = |planned: &Planned| matches!(planned.step, Step::Pull { .. });
+        let reveals = |planned: &Planned| planned.step.reveals();
+        let socket = self.steps.iter().position(|planned| reveals(planned) && !is_pull(planned));
+        let last = socket.or_else(|| self.steps.iter().rposition(is_pull));
+        last.and_then(|last| self.steps.get(..=last)).unwrap_or(&self.steps)
+    }
+
     pub(super) fn step(&mut self, step: Step, reason: impl Into<String>) {
         self.steps.push(Planned { step, reason: reason.into() });
     }
@@ -176,7 +187,10 @@ impl fmt::Display for Step {
             Self::MakeSecret { secret } => write!(f, "make secret {secret} (32 random characters)"),
             Self::Pull { image } => write!(f, "pull {image}"),
             Self::StopStack { .. } => f.write_str("stop the stack"),
-            Self::InstallFiles { files } => write!(f, "write {} files and reload systemd", files.len()),
+            Self::InstallFiles { files } => {
+                let plural = if files.len() == 1 { "" } else { "s" };
+                write!(f, "write {} file{plural} and reload systemd", files.len())
+            }
             Self::Reload => f.write_str("reload systemd"),
             Self::RemoveFiles { paths } => write!(f, "remove {}", join(paths)),
             Self::RemoveNetwork { network, .. } => write!(f, "remove network {network}"),

@@ -1,7 +1,9 @@
 //! Tests for any machine: pure code and the command line in a sealed folder.
 
+mod cli;
 mod config;
 mod docs;
+mod plan;
 mod quadlet;
 mod rooms;
 mod stack;

@@ -73,14 +73,14 @@ fn digest(digit: char) -> Digest {
 }
 
 /// A host on which the images of `settings` are locked.
-fn locked(settings: &Settings) -> Facts {
+pub fn locked(settings: &Settings) -> Facts {
     let mut facts = bare();
     let images = desire(settings, &facts).unwrap().images;
     facts.lock = images.into_values().zip("1234".chars().map(digest)).collect();
     facts
 }
 
-fn bare() -> Facts {
+pub fn bare() -> Facts {
     let programs = Programs { nft: "/usr/sbin/nft".parse().unwrap(), podman: "/usr/bin/podman".parse().unwrap() };
     Facts { lock: BTreeMap::new(), cluster: None, local_time: true, programs }
 }

@@ -1,0 +1,287 @@
+//! The command itself, in a sealed folder: what it prints, how it ends, and that looking writes nothing.
+//!
+//! Long texts are in `tests/fixtures/cli/`; `BLESS=1` writes them. The bus is one that is not there, so
+//! that every machine gives the same answers.
+
+#![cfg(test)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_photos-agent");
+
+/// A root folder of its own.
+struct Sealed(TempDir);
+
+/// How a command ended.
+#[derive(Debug)]
+struct Done {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Sealed {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// With this config.toml.
+    fn configured(text: &str) -> Self {
+        let sealed = Self::new();
+        sealed.write("etc/photos-agent/config.toml", text);
+        sealed
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.env_clear().env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus").env("TZ", "UTC");
+        command.arg("--root").arg(self.0.path()).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Done {
+        self.done(&self.command(arguments).output().unwrap())
+    }
+
+    /// The folder's name is another one each time.
+    fn done(&self, output: &Output) -> Done {
+        let text =
+            |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().replace(self.0.path().to_str().unwrap(), "ROOT");
+        Done { code: output.status.code().unwrap(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    /// Everything below the root, with what tells that it was written.
+    fn listing(&self) -> BTreeMap<PathBuf, (u64, i64, i64, u32)> {
+        let (mut listing, mut folders) = (BTreeMap::new(), vec![self.0.path().to_owned()]);
+        while let Some(path) = folders.pop() {
+            let data = path.symlink_metadata().unwrap();
+            if data.is_dir() {
+                folders.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            }
+            listing.insert(path, (data.len(), data.ctime(), data.ctime_nsec(), data.mode()));
+        }
+        listing
+    }
+}
+
+/// Compares a text with the one in `tests/fixtures/cli/`.
+fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cli").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+    assert_eq!(text, fs::read_to_string(&path).unwrap_or_default(), "{}", path.display());
+}
+
+const SOME_KEYS: &str = "[storage]\nroot = \"/srv/photos\"\n\n[resources.server]\nmemory_max = \"4G\"\n";
+
+#[test]
+fn the_first_page_of_help_is_this() {
+    let done = Sealed::new().run(&["--help"]);
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    golden("help.txt", &done.out);
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in [
+        vec!["plan"],
+        vec!["apply"],
+        vec!["status"],
+        vec!["history"],
+        vec!["doctor"],
+        vec!["daemon"],
+        vec!["secret", "list"],
+        vec!["secret", "set"],
+        vec!["config", "init"],
+        vec!["config", "check"],
+        vec!["config", "show"],
+        vec!["config", "schema"],
+    ] {
+        let done = Sealed::new().run(&[&command[..], &["--help"]].concat());
+        assert_eq!((done.code, done.err.as_str()), (0, ""), "{command:?}");
+        let usage = format!("Usage: photos-agent {}", command.join(" "));
+        assert!(done.out.contains(&usage) && done.out.contains("--json"), "{command:?}: {}", done.out);
+        let first = done.out.lines().next().unwrap();
+        assert!(first.len() > 20 && !first.starts_with("Usage"), "{command:?} says what it is for: {first}");
+        assert!(done.out.lines().all(|line| line.chars().count() <= 100), "{}", done.out);
+    }
+}
+
+#[test]
+fn it_tells_its_version() {
+    let done = Sealed::new().run(&["--version"]);
+    assert_eq!((done.code, done.out), (0, format!("photos-agent {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn bad_usage_is_64_and_says_what_is_right() {
+    for (arguments, hint) in [
+        (vec!["aply"], "apply"),
+        (vec!["plan", "--jsn"], "--json"),
+        (vec![], "Usage"),
+        (vec!["config"], "schema"),
+        (vec!["secret", "set"], "<NAME>"),
+        (vec!["plan", "-v", "-q"], "--quiet"),
+    ] {
+        let done = Sealed::new().run(&arguments);
+        assert_eq!(done.code, 64, "{arguments:?}: {done:?}");
+        assert!(done.out.is_empty() && done.err.contains(hint), "{arguments:?}: {done:?}");
+    }
+}
+
+#[test]
+fn config_init_writes_a_file_that_means_the_defaults_and_never_a_second_one() {
+    let sealed = Sealed::new();
+    let defaults = sealed.run(&["config", "show"]);
+    let done = sealed.run(&["config", "init"]);
+    assert_eq!((done.code, done.out.as_str()), (0, "Wrote ROOT/etc/photos-agent/config.toml.\n"));
+    let done = sealed.run(&["config", "check"]);
+    assert_eq!((done.code, done.out.as_str()), (0, "No mistake in ROOT/etc/photos-agent/config.toml.\n"), "{done:?}");
+    assert_eq!(sealed.run(&["config", "show"]).out, defaults.out);
+    let before = sealed.listing();
+    let done = sealed.run(&["config", "init"]);
+    assert_eq!(done.code, 3);
+    assert!(done.err.contains("exists and is left as it is"), "{done:?}");
+    assert_eq!(sealed.listing(), before);
+}
+
+#[test]
+fn config_show_tells_every_value_and_where_it_is_from() {
+    let sealed = Sealed::configured(SOME_KEYS);
+    sealed.write("etc/photos-agent/config.d/50-more.toml", "[immich]\ntimezone = \"Europe/Oslo\"\n");
+    let shown = sealed.run(&["config", "show"]);
+    assert_eq!((shown.code, shown.err.as_str()), (0, ""));
+    golden("show.txt", &shown.out);
+    golden("origin.txt", &sealed.run(&["config", "show", "--origin"]).out);
+    // What is shown is a configuration that means the same.
+    assert_eq!(Sealed::configured(&shown.out).run(&["config", "show"]).out, shown.out);
+}
+
+#[test]
+fn config_schema_is_a_schema_with_and_without_json() {
+    let plain = Sealed::new().run(&["config", "schema"]);
+    let schema: Value = serde_json::from_str(&plain.out).unwrap();
+    assert!(schema["$schema"].is_string() && schema["properties"]["storage"].is_object(), "{schema}");
+    assert_eq!(Sealed::new().run(&["config", "schema", "--json"]).out, plain.out);
+}
+
+#[test]
+fn a_mistake_is_64_with_file_line_column_and_the_nearest_key() {
+    let sealed = Sealed::configured("[storage]\nroot = \"/srv/photos\"\n\n[imich]\nversion = \"v3.2.2\"\n");
+    for command in [vec!["config", "check"], vec!["plan"], vec!["status"], vec!["doctor"], vec!["config", "show"]] {
+        let done = sealed.run(&command);
+        assert_eq!((done.code, done.out.as_str()), (64, ""), "{command:?}: {done:?}");
+        assert!(done.err.contains("config.toml:4:2") && done.err.contains("`immich`"), "{command:?}: {}", done.err);
+    }
+    golden("mistake.txt", &sealed.run(&["config", "check"]).err);
+}
+
+#[test]
+fn with_json_every_end_is_one_document_with_a_schema() {
+    let right = Sealed::configured(SOME_KEYS);
+    let wrong = Sealed::configured("root = 1\n");
+    for (sealed, arguments, code, kind) in [
+        (&right, &["plan"][..], 3, "plan"),
+        (&right, &["status"], 2, "status"),
+        (&right, &["doctor"], 2, "doctor"),
+        (&right, &["history"], 0, "history"),
+        (&right, &["config", "check"], 0, "checked"),
+        (&right, &["config", "show"], 0, "settings"),
+        (&right, &["config", "init"], 3, "error"),
+        (&wrong, &["plan"], 64, "error"),
+        (&wrong, &["config", "check"], 64, "error"),
+    ] {
+        let done = sealed.run(&[arguments, &["--json"]].concat());
+        assert_eq!(done.code, code, "{arguments:?}: {done:?}");
+        let document: Value = serde_json::from_str(&done.out).unwrap();
+        assert_eq!((&document["schema"], &document["kind"]), (&Value::from(1), &Value::from(kind)), "{document}");
+        if kind == "error" {
+            assert!(document["error"].is_string(), "{document}");
+        }
+    }
+    let done = wrong.run(&["plan", "--json"]);
+    let document: Value = serde_json::from_str(&done.out).unwrap();
+    assert!(document["diagnostics"].to_string().contains("config.toml"), "{document}");
+}
+
+#[test]
+fn without_a_bus_a_plan_is_refused_and_says_so() {
+    let done = Sealed::new().run(&["plan"]);
+    assert_eq!(done.code, 3, "{done:?}");
+    golden("no-bus.txt", &done.out);
+}
+
+#[test]
+fn looking_writes_nothing() {
+    let sealed = Sealed::configured(SOME_KEYS);
+    sealed.write("var/lib/photos-agent/history.jsonl", "");
+    let before = sealed.listing();
+    for arguments in [
+        &["plan"][..],
+        &["plan", "--json"],
+        &["status"],
+        &["doctor"],
+        &["history", "-v"],
+        &["config", "check"],
+        &["config", "show", "--origin"],
+        &["config", "schema"],
+        &["secret", "list"],
+    ] {
+        sealed.run(arguments);
+        assert_eq!(sealed.listing(), before, "{arguments:?}");
+    }
+    sealed.write("new", "");
+    assert_ne!(sealed.listing(), before, "a new file is seen");
+}
+
+#[test]
+fn what_changes_the_host_needs_root_and_says_so_first() {
+    // Where the build lies, another user may not get to.
+    let public = tempfile::tempdir().unwrap();
+    fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = public.path().join("photos-agent");
+    fs::copy(BINARY, &binary).unwrap();
+    let sealed = Sealed::new();
+    fs::set_permissions(sealed.0.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    for arguments in [&["apply"][..], &["daemon"], &["secret", "set", "photos-db-password"]] {
+        let mut command = if nix::unistd::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary);
+            command
+        } else {
+            Command::new(&binary)
+        };
+        command.arg("--root").arg(sealed.0.path()).args(arguments).stdin(Stdio::null());
+        let done = sealed.done(&command.output().unwrap());
+        assert_eq!(done.code, 3, "{arguments:?}: {done:?}");
+        assert!(done.err.contains("needs root") && done.err.contains("sudo"), "{arguments:?}: {done:?}");
+    }
+    assert_eq!(sealed.listing().len(), 1, "nothing was written");
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_panic() {
+    for arguments in [&["config", "schema"][..], &["config", "show"], &["--help"], &["plan"], &["history", "--json"]] {
+        let sealed = Sealed::new();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = sealed.command(arguments).stdout(writer).output().unwrap();
+        let done = sealed.done(&output);
+        assert!(matches!(done.code, 0 | 3) && !done.err.contains("panicked"), "{arguments:?}: {done:?}");
+    }
+}

@@ -1,0 +1,17 @@
+//! `plan`: pure, so that every drift and every refusal is a line of a table, and every interruption a loop.
+
+#![cfg(test)]
+
+mod properties;
+mod table;
+mod world;
+
+use photos_agent::plan::Plan;
+
+/// A plan, a line for each of its parts.
+fn said(plan: &Plan) -> Vec<String> {
+    let refusals = plan.refusals.iter().map(|refusal| format!("refused: {refusal}"));
+    let steps = plan.steps.iter().map(|planned| format!("{} ({})", planned.step, planned.reason));
+    let notes = plan.notes.iter().map(|note| format!("note: {note}"));
+    refusals.chain(steps).chain(notes).collect()
+}

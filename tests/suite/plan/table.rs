@@ -1,0 +1,462 @@
+//! One change of a converged host each, and exactly what follows from it.
+
+use photos_agent::model::{ActiveState, LoadState, NetworkState, PlaceState, Subvolume};
+use photos_agent::plan::PODMAN_SOCKET;
+use photos_agent::stack::MARKER;
+
+use super::said;
+use super::world::{World, moment, path, unit_name, whole};
+
+/// What a plan says after `change`.
+fn after(change: impl FnOnce(&mut World)) -> Vec<String> {
+    let mut world = World::converged();
+    change(&mut world);
+    said(&world.plan())
+}
+
+const LIVE: &str = "/var/lib/photos/live";
+
+fn place(world: &mut World, name: &str, state: PlaceState) {
+    world.places.insert(path(&format!("{LIVE}/{name}")), state);
+}
+
+fn subvolume(name: &str, change: impl Fn(&mut photos_agent::model::SubvolumeState)) -> Vec<String> {
+    after(|world| {
+        let Some(PlaceState::Subvolume(state)) = world.places.get_mut(&path(&format!("{LIVE}/{name}"))) else {
+            panic!("{name}")
+        };
+        change(state);
+    })
+}
+
+fn unit(name: &str, change: impl Fn(&mut photos_agent::model::UnitState)) -> impl Fn(&mut World) {
+    move |world| change(world.units.get_mut(&unit_name(name)).unwrap())
+}
+
+fn down(world: &mut World) {
+    for service in ["postgres", "redis", "server", "ml"] {
+        unit(&format!("immich-{service}.service"), |state| state.active = ActiveState::Inactive)(world);
+    }
+    unit("photos.target", |state| state.active = ActiveState::Inactive)(world);
+    world.podman.containers.clear();
+}
+
+const START_ALL: &str = "start photos.target, immich-postgres.service, immich-redis.service, immich-server.service, \
+                         immich-ml.service (not running)";
+
+const STOPPED: &str = "note: photos.target was stopped: systemctl start photos.target";
+const DISABLED: &str = "note: photos.target is disabled: systemctl enable --now photos.target";
+
+#[test]
+fn a_converged_host_has_nothing_to_do() {
+    assert_eq!(after(|_| ()), Vec::<String>::new());
+}
+
+#[test]
+fn an_empty_host_has_everything_to_do_in_this_order() {
+    let mut world = World::empty();
+    insta::assert_snapshot!(said(&world.plan()).join("\n"), @r"
+    enable podman.socket (the agent speaks to Podman through it, and Debian ships it disabled)
+    make folder /var/lib/photos (0711) (it is missing)
+    make folder /var/lib/photos/live (0711) (it is missing)
+    make folder /var/lib/photos/keep (0711) (it is missing)
+    make subvolume /var/lib/photos/live/postgres (NOCOW, owner 999, 0700) (it is missing)
+    make subvolume /var/lib/photos/live/redis (NOCOW, owner 999, 0700) (it is missing)
+    make subvolume /var/lib/photos/live/media (owner 0, 0750) (it is missing)
+    make subvolume /var/lib/photos/live/thumbs (owner 0, 0750) (it is missing)
+    make subvolume /var/lib/photos/live/encoded-video (owner 0, 0750) (it is missing)
+    make subvolume /var/lib/photos/live/icloud (owner 0, 0750) (it is missing)
+    make subvolume /var/lib/photos/keep/icloudpd (owner 0, 0700) (it is missing)
+    make subvolume /var/lib/photos/keep/ml-cache (NOCOW, owner 0, 0750) (it is missing)
+    make secret photos-db-password (32 random characters) (it does not exist)
+    pull ghcr.io/immich-app/postgres:17-vectorchord1.1.1 (its tag is not locked to a digest yet)
+    pull docker.io/valkey/valkey:9 (its tag is not locked to a digest yet)
+    pull ghcr.io/immich-app/immich-server:v3.2.2 (its tag is not locked to a digest yet)
+    pull ghcr.io/immich-app/immich-machine-learning:v3.2.2 (its tag is not locked to a digest yet)
+    write 12 files and reload systemd (12 missing)
+    turn on net.ipv4.ip_forward (a bridge made before it is on would forward as soon as it is)
+    enable photos.target (the stack comes up at boot without the agent)
+    start photos.target, photos-firewall.service, immich-postgres.service, immich-redis.service, immich-server.service, immich-ml.service (not running)
+    ");
+    // Nothing of Podman's is known yet: only its socket is certain. Then all pulls, and then the rest.
+    let certain = |world: &World| world.plan().certain_steps().len();
+    assert_eq!(certain(&world), 1);
+    unit(PODMAN_SOCKET, |state| state.active = ActiveState::Active)(&mut world);
+    assert_eq!(certain(&world), 16);
+    world.facts = World::converged().facts;
+    world.podman.images = World::converged().podman.images;
+    assert_eq!(certain(&world), world.plan().steps.len());
+}
+
+#[test]
+fn storage_is_made_mended_or_refused() {
+    let plain = |empty, btrfs| PlaceState::Folder { btrfs, empty, uid: 0, gid: 0, mode: 0o755 };
+    let at = |name: &'static str, state: PlaceState| after(move |world| place(world, name, state));
+
+    assert_eq!(
+        at("thumbs", PlaceState::Absent { btrfs: true }),
+        ["make subvolume /var/lib/photos/live/thumbs (owner 0, 0750) (it is missing)"]
+    );
+    let refused = "refused: /var/lib/photos/live/thumbs: ";
+    for (state, why) in [
+        (PlaceState::Absent { btrfs: false }, "does not lie on BTRFS, which snapshots need"),
+        (plain(true, false), "does not lie on BTRFS, which snapshots need"),
+        (plain(true, true), "is a plain folder where a subvolume belongs"),
+        (plain(false, true), "is a plain folder with data where a subvolume belongs"),
+        (PlaceState::Other, "is not a folder, where a subvolume belongs"),
+    ] {
+        assert_eq!(at("thumbs", state), [format!("{refused}{why}")]);
+    }
+    assert_eq!(
+        after(|world| drop(world.unreadable.insert(path(&format!("{LIVE}/thumbs")), "Permission denied".to_owned()))),
+        [format!("{refused}Permission denied")]
+    );
+    assert_eq!(
+        subvolume("media", |state| state.mount_point = true),
+        [
+            "refused: /var/lib/photos/live/media: is a mount point of its own, which cannot change places with a restored one"
+        ]
+    );
+    assert_eq!(
+        subvolume("redis", |state| (state.nocow, state.empty) = (false, true)),
+        ["set NOCOW on /var/lib/photos/live/redis (NOCOW is not set)"]
+    );
+    assert_eq!(
+        subvolume("redis", |state| state.nocow = false),
+        [
+            "refused: /var/lib/photos/live/redis: holds files but is not NOCOW, and the flag has no effect on files that exist"
+        ]
+    );
+    for change in [
+        |state: &mut photos_agent::model::SubvolumeState| state.uid = 1000,
+        |state: &mut photos_agent::model::SubvolumeState| state.gid = 1000,
+        |state: &mut photos_agent::model::SubvolumeState| state.mode = 0o777,
+    ] {
+        let said = subvolume("media", change);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with("set owner 0 and mode 0750 on /var/lib/photos/live/media (owner "), "{said:?}");
+    }
+    let root = |state: PlaceState| after(|world| world.places.extend([(path("/var/lib/photos"), state)]));
+    assert_eq!(root(PlaceState::Other), ["refused: /var/lib/photos: is not a folder"]);
+    assert_eq!(root(PlaceState::Absent { btrfs: true }), ["make folder /var/lib/photos (0711) (it is missing)"]);
+    // It may be the operator's mount point, with whatever owner and mode.
+    assert_eq!(root(plain(false, true)), Vec::<String>::new());
+    assert_eq!(root(PlaceState::Subvolume(whole(Subvolume::Media, false))), Vec::<String>::new());
+}
+
+#[test]
+fn refused_storage_names_the_commands_that_mend_it() {
+    let mut world = World::converged();
+    let data = PlaceState::Folder { btrfs: true, empty: false, uid: 0, gid: 0, mode: 0o755 };
+    place(&mut world, "media", data.clone());
+    place(&mut world, "postgres", data);
+    let remedies: Vec<String> = world.plan().refusals.into_iter().map(|refusal| refusal.remedy).collect();
+    assert!(remedies[0].contains("chattr +C") && remedies[0].contains("--reflink=never"), "{remedies:?}");
+    assert!(remedies[1].contains("--reflink=auto") && !remedies[1].contains("chattr"), "{remedies:?}");
+    assert!(remedies.iter().all(|remedy| remedy.contains("btrfs subvolume create") && !remedy.contains("rm ")));
+}
+
+#[test]
+fn a_secret_is_made_once() {
+    let lost = |empty: bool| {
+        after(|world| {
+            world.podman.secrets.clear();
+            place(world, "postgres", PlaceState::Subvolume(whole(Subvolume::Postgres, empty)));
+        })
+    };
+    assert_eq!(lost(true), ["make secret photos-db-password (32 random characters) (it does not exist)"]);
+    assert_eq!(
+        lost(false),
+        ["refused: secret photos-db-password: is missing from Podman's store, but a database exists in \
+          /var/lib/photos/live/postgres"]
+    );
+}
+
+#[test]
+fn images_are_pulled_when_missing_or_not_locked() {
+    let world = World::converged();
+    let image = world.desired().services[1].image.to_string();
+    assert_eq!(
+        after(|world| assert!(world.podman.images.remove(&image))),
+        [format!("pull {image} (it is not in Podman's store)")]
+    );
+    let said = after(|world| {
+        let tag = world.desired().images[&photos_agent::model::Component::Redis].clone();
+        world.facts.lock.remove(&tag);
+    });
+    assert_eq!(said[0], "pull docker.io/valkey/valkey:9 (its tag is not locked to a digest yet)");
+}
+
+#[test]
+fn files_are_written_where_they_differ_and_only_where_they_are_ours() {
+    let ml = World::own("immich-ml.container");
+    let write = |why: &str| [format!("write 1 file and reload systemd (1 {why})")];
+    assert_eq!(after(|world| drop(world.files.remove(&ml))), write("missing"));
+    assert_eq!(
+        after(|world| {
+            world.files.insert(ml.clone(), "old text of a former agent".to_owned());
+            world.recorded.insert(ml.clone(), "old text of a former agent".to_owned());
+        }),
+        write("out of date")
+    );
+    assert_eq!(after(|world| world.files.get_mut(&ml).unwrap().push_str("# mine")), write("edited by hand"));
+    // Without a record, its first line tells whose it is.
+    let unrecorded = |text: String| {
+        after(|world| {
+            world.recorded.clear();
+            world.files.insert(ml.clone(), text);
+        })
+    };
+    assert_eq!(unrecorded(format!("{MARKER} Something.\n")), write("edited by hand"));
+    assert_eq!(
+        unrecorded("[Container]\n".to_owned()),
+        [format!("refused: {ml}: exists and was not written by photos-agent")]
+    );
+    let sysctl = path("/etc/sysctl.d/60-photos-agent.conf");
+    assert_eq!(after(|world| drop(world.files.remove(&sysctl))), write("missing"));
+    let rules = path("/var/lib/photos-agent/firewall.nft");
+    assert_eq!(
+        after(|world| world.files.get_mut(&rules).unwrap().push('#')),
+        [write("edited by hand")[0].as_str(), "restart photos-firewall.service (its rules changed)"]
+    );
+}
+
+#[test]
+fn what_nothing_wants_is_removed_if_it_is_ours() {
+    let stray = |text: &str| {
+        let text = text.to_owned();
+        after(|world| drop(world.files.insert(World::own("icloudpd.container"), text)))
+    };
+    let why = "nothing in the configuration wants it any more";
+    assert_eq!(
+        stray(&format!("{MARKER} x")),
+        [format!("stop icloudpd.service ({why})"), format!("remove {} ({why})", World::own("icloudpd.container")),]
+    );
+    assert_eq!(stray("[Container]\nImage=theirs\n"), Vec::<String>::new());
+    assert_eq!(
+        after(|world| world.shadows.push(path("/etc/containers/systemd/immich-ml.container"))),
+        ["refused: /etc/containers/systemd/immich-ml.container: has the name of a unit of photos-agent, and quadlet \
+          reads only one file of a name"]
+    );
+}
+
+#[test]
+fn systemd_is_told_to_read_again_what_it_has_not_read() {
+    assert_eq!(
+        after(unit("photos.slice", |state| state.needs_reload = true)),
+        ["reload systemd (systemd has an older text of photos.slice)"]
+    );
+    let said = after(unit("immich-ml.service", |state| *state = photos_agent::model::UnitState::default()));
+    assert_eq!(said[0], "reload systemd (systemd does not know immich-ml.service yet)");
+}
+
+#[test]
+fn a_changed_network_stops_the_stack_and_a_foreign_one_is_refused() {
+    let change = |change: fn(&mut NetworkState)| {
+        move |world: &mut World| change(world.podman.networks.get_mut("photos").unwrap())
+    };
+    assert_eq!(
+        after(change(|network| {
+            network.hash = Some("0".repeat(16));
+            network.subnets = vec!["10.1.0.0/24".to_owned()];
+        })),
+        [
+            "stop the stack (Podman cannot change a network in place: photos)",
+            "remove network photos (subnet 10.1.0.0/24, wanted 10.89.5.0/24)",
+            "start photos.target, photos-firewall.service, immich-postgres.service, immich-redis.service, \
+             immich-server.service, immich-ml.service (stopped above)",
+        ]
+    );
+    assert_eq!(
+        after(change(|network| network.hash = Some("0".repeat(16))))[1],
+        "remove network photos (made from another text of its unit (0000000000000000))"
+    );
+    assert_eq!(
+        after(change(|network| network.hash = None)),
+        ["refused: network photos: exists and was not made by photos-agent"]
+    );
+    assert_eq!(
+        after(|world| drop(world.podman.networks.remove("photos"))),
+        ["restart photos-network.service (the network is gone although its unit is up)"]
+    );
+    assert_eq!(
+        after(|world| world.settings.network.server_networks.push("proxy".parse().unwrap()))[0],
+        "refused: network proxy: is named in network.server_networks and does not exist"
+    );
+    // A stack that is down is not started for it.
+    let said = after(|world| {
+        down(world);
+        unit("photos.target", |state| state.inactive_since = 1)(world);
+        change(|network| network.hash = Some("0".repeat(16)))(world);
+    });
+    assert_eq!(said, ["remove network photos (made from another text of its unit (0000000000000000))", STOPPED]);
+}
+
+#[test]
+fn forwarding_is_on_and_the_inner_bridge_has_none() {
+    assert_eq!(
+        after(|world| world.kernel.ip_forward = false),
+        ["turn on net.ipv4.ip_forward (a bridge made before it is on would forward as soon as it is)"]
+    );
+    assert_eq!(
+        after(|world| world.kernel.inner_forwarding = Some(true)),
+        ["turn off forwarding on the inner bridge (the database would have a way out)"]
+    );
+    assert_eq!(after(|world| world.kernel.inner_forwarding = None), Vec::<String>::new());
+}
+
+#[test]
+fn the_operators_stop_is_obeyed_and_ours_is_not() {
+    // Never up in this boot, and enabled: the start at boot failed, or the crash came first.
+    assert_eq!(after(down), [START_ALL]);
+    let stopped = |world: &mut World| {
+        down(world);
+        unit("photos.target", |state| state.inactive_since = 1)(world);
+    };
+    assert_eq!(after(stopped), [STOPPED]);
+    assert_eq!(
+        after(|world| {
+            down(world);
+            unit("photos.target", |state| "disabled".clone_into(&mut state.file_state))(world);
+        }),
+        [DISABLED]
+    );
+    // An interrupted operation stopped it.
+    assert_eq!(
+        after(|world| {
+            stopped(world);
+            world.stack_was_stopped = true;
+        }),
+        [START_ALL]
+    );
+    // Somebody starts it just now.
+    assert_eq!(
+        after(|world| {
+            stopped(world);
+            unit("photos.target", |state| state.job = true)(world);
+        }),
+        [START_ALL]
+    );
+    // It never ran.
+    assert_eq!(
+        after(|world| {
+            stopped(world);
+            world.converged = false;
+        }),
+        [START_ALL]
+    );
+    // An operator who disabled it while it runs means the next boot.
+    assert_eq!(
+        after(unit("photos.target", |state| "disabled".clone_into(&mut state.file_state))),
+        Vec::<String>::new()
+    );
+    // Files of a stopped stack are kept right all the same.
+    let said = after(|world| {
+        stopped(world);
+        world.files.remove(&World::own("immich-ml.container"));
+    });
+    assert_eq!(said, ["write 1 file and reload systemd (1 missing)", STOPPED]);
+}
+
+#[test]
+fn what_is_not_up_is_started() {
+    for (state, word) in [
+        (ActiveState::Inactive, "not running"),
+        (ActiveState::Failed, "failed"),
+        (ActiveState::Activating, "still starting"),
+        (ActiveState::Deactivating, "stopping"),
+    ] {
+        assert_eq!(
+            after(unit("immich-ml.service", |unit| unit.active = state)),
+            [format!("start immich-ml.service ({word})")]
+        );
+    }
+    assert_eq!(
+        after(unit("photos-firewall.service", |unit| unit.active = ActiveState::Failed)),
+        ["start photos-firewall.service (failed)"]
+    );
+    // A stack of which nothing but the target is up was stopped by nobody.
+    assert_eq!(
+        after(|world| {
+            down(world);
+            unit("photos.target", |state| state.active = ActiveState::Active)(world);
+        })
+        .len(),
+        1
+    );
+}
+
+#[test]
+fn what_runs_from_an_old_text_or_secret_is_restarted() {
+    let container = |change: fn(&mut photos_agent::model::ContainerState)| {
+        after(|world| change(world.podman.containers.get_mut("immich-postgres").unwrap()))
+    };
+    assert_eq!(
+        container(|container| container.hash = Some("0".repeat(16))),
+        ["restart immich-postgres.service (running from an older text of the unit)"]
+    );
+    assert_eq!(
+        after(|world| drop(world.podman.containers.remove("immich-postgres"))),
+        ["restart immich-postgres.service (no container although the unit is up)"]
+    );
+    assert_eq!(
+        after(|world| world.podman.secrets.get_mut("photos-db-password").unwrap().updated = moment(300)),
+        ["restart immich-postgres.service, immich-server.service (started with an older secret)"]
+    );
+    let foreign = "refused: container immich-postgres: exists and was not made by photos-agent";
+    assert_eq!(container(|container| container.unit = None)[0], foreign);
+    assert_eq!(container(|container| container.unit = Some("theirs.service".to_owned()))[0], foreign);
+    assert_eq!(container(|container| container.hash = None)[0], foreign);
+}
+
+#[test]
+fn masked_units_stay_down() {
+    let said = after(unit("immich-redis.service", |state| {
+        (state.load, state.active) = (LoadState::Masked, ActiveState::Inactive);
+    }));
+    let unmask = "systemctl unmask immich-redis.service";
+    assert_eq!(said, [format!("note: immich-redis.service is masked and stays down: {unmask}")]);
+    let said = after(unit("photos.target", |state| state.load = LoadState::Masked));
+    assert_eq!(said, ["note: photos.target is masked: systemctl unmask photos.target"]);
+}
+
+#[test]
+fn a_subvolume_that_is_gone_is_refused() {
+    let said = after(|world| {
+        world.known = World::converged().desired().subvolumes.iter().map(|place| place.path.clone()).collect();
+        place(world, "media", PlaceState::Absent { btrfs: true });
+    });
+    let gone = "is gone, and the stack lay in it: is its disk mounted?";
+    assert_eq!(said, [format!("refused: /var/lib/photos/live/media: {gone}")]);
+}
+
+#[test]
+fn a_network_with_guests_is_not_removed() {
+    let said = after(|world| {
+        world.podman.networks.get_mut("photos").unwrap().hash = Some("0".repeat(16));
+        let mut guest = world.podman.containers["immich-ml"].clone();
+        (guest.unit, guest.hash, guest.networks) = (None, None, vec!["photos".to_owned()]);
+        world.podman.containers.insert("guest".to_owned(), guest);
+    });
+    assert!(said[0].starts_with("refused: container guest: is on the network photos"), "{said:?}");
+}
+
+#[test]
+fn without_systemd_or_podman_nothing_is_guessed() {
+    assert_eq!(after(|world| world.systemd_is_deaf = true), ["refused: systemd: cannot be asked: no bus"]);
+    assert_eq!(after(|world| world.podman_is_deaf = true), ["refused: Podman: cannot be asked: no answer within 60 s"]);
+    for version in ["5.3.9", "4.9.4", "5.3.0-rc1"] {
+        assert_eq!(
+            after(|world| version.clone_into(&mut world.podman.version)),
+            [format!("refused: Podman: version {version} does not know all keys of the units that are written")]
+        );
+    }
+    for version in ["5.4.0", "5.10.0", "6.0.0-dev"] {
+        assert_eq!(after(|world| version.clone_into(&mut world.podman.version)), Vec::<String>::new());
+    }
+    // Its socket is not up: that is mended first, and nothing is said of a secret that may be there.
+    let said = after(unit(PODMAN_SOCKET, |state| state.active = ActiveState::Inactive));
+    assert_eq!(said[0], "enable podman.socket (the agent speaks to Podman through it, and Debian ships it disabled)");
+    assert!(!said.iter().any(|line| line.contains("secret") && line.contains("make")), "{said:?}");
+    assert!(!said.iter().any(|line| line.starts_with("refused")), "{said:?}");
+}
