@@ -25,7 +25,7 @@ const RETRY_FIRST: Duration = Duration::from_secs(30);
 const RETRY_LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// Runs until SIGTERM or SIGINT. `load` reads the configuration anew each time.
-pub async fn run(host: Host, load: impl Fn() -> Result<Loaded, Diagnostics>) -> io::Result<()> {
+pub async fn run(mut host: Host, load: impl Fn() -> Result<Loaded, Diagnostics>) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -40,6 +40,12 @@ pub async fn run(host: Host, load: impl Fn() -> Result<Loaded, Diagnostics>) -> 
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         };
+        if converged == Some(false)
+            && let Ok(fresh) = Host::new(host.root.clone())
+        {
+            // Whatever failed may have been the connection: a lost bus does not come back on an old one.
+            host = fresh;
+        }
         let retry = match converged {
             Some(true) => None,
             Some(false) => Some(wait),

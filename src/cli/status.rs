@@ -158,7 +158,7 @@ fn text(body: &Body) -> String {
     if let Some(busy) = &body.busy {
         let _ = writeln!(text, "At work: {busy}");
     } else if let Some(id) = body.open_operation {
-        let _ = writeln!(text, "Operation {id} was interrupted; next: photos-agent apply");
+        let _ = writeln!(text, "Operation {id} did not end; next: photos-agent apply");
     }
     for refusal in &body.refusals {
         let _ = writeln!(text, "Refused: {refusal}\n  next: {}", refusal.remedy);

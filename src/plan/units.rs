@@ -106,6 +106,7 @@ fn generated_unit(path: &HostPath) -> Option<UnitName> {
 fn refuse_shadows(observed: &Observed, plan: &mut Plan) {
     for path in &observed.shadows {
         let why = "has the name of a unit of photos-agent, and quadlet reads only one file of a name";
-        plan.refuse(path.as_str(), why, format!("mv {path} /root/"));
+        // Without its suffix quadlet does not read it.
+        plan.refuse(path.as_str(), why, format!("mv {path} {path}.aside"));
     }
 }

@@ -57,9 +57,10 @@ fn what_is_in_the_way_on_an_empty_host_is_refused_until_the_named_remedy_is_done
     mistaken(&host, "[network]\nsubnet = 5\n", "2:10", "expected a string, found an integer");
 
     host.write("/etc/containers/systemd/mine/immich-server.container", "[Container]\nImage=a\n");
-    let remedy = "mv /etc/containers/systemd/mine/immich-server.container /root/";
-    refused(&host, "/etc/containers/systemd/mine/immich-server.container", "quadlet reads only one file", remedy);
-    host.ok(remedy);
+    let theirs = "/etc/containers/systemd/mine/immich-server.container";
+    let remedy = format!("mv {theirs} {theirs}.aside");
+    refused(&host, theirs, "quadlet reads only one file", &remedy);
+    host.ok(&remedy);
 
     host.write("/etc/systemd/system/photos.target", "[Unit]\nDescription=Photographs of somebody else\n");
     let remedy = "mv /etc/systemd/system/photos.target /etc/systemd/system/photos.target.aside";
