@@ -6,25 +6,62 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Settings;
-use crate::host::{Host, files, kernel, storage};
-use crate::model::{HostPath, PlaceState, PodmanState, PostgresMajor, Root, UnitName, UnitState};
+use crate::host::files::FileError;
+use crate::host::{Host, files, generator, kernel, storage};
+use crate::model::{HostPath, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root, UnitName, UnitState};
 use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
-use crate::record::{Generation, Generations, ImageLock, Pending, RecordError, Texts, installed};
+use crate::record::{Generation, Generations, ImageLock, Pending, RecordError, Texts, installed, places};
 use crate::stack::{self, Desired, Facts, INNER_INTERFACE, Programs, QUADLETS};
 
 /// Folders in which quadlet looks for units, other than the agent's own (podman-systemd.unit(5)).
 const QUADLET_FOLDERS: [&str; 3] =
     ["/run/containers/systemd", "/etc/containers/systemd", "/usr/share/containers/systemd"];
 
+/// Why it cannot be decided what is wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// The agent's own memory.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Something on disk that must not be guessed at.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
 /// What must be known of the disk before it is decided what is wanted.
-pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, RecordError> {
+pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
     let lock = ImageLock::read(root)?.images().clone();
-    let cluster = stack::cluster_versions(settings)
-        .into_iter()
-        .find_map(|path| files::read(&root.join(path.as_path())).ok().flatten())
-        .and_then(|text| text.parse::<PostgresMajor>().ok());
+    let mut cluster = None;
+    for path in stack::cluster_versions(settings) {
+        cluster = cluster.or(cluster_version(root, &path)?);
+    }
     let local_time = root.join("/etc/localtime").exists();
     Ok(Facts { lock, cluster, local_time, programs: programs(root) })
+}
+
+/// The major version of the cluster on disk. Only a file that is not there says that there is none: a guess
+/// would put another version's binaries on a cluster.
+fn cluster_version(root: &Root, path: &HostPath) -> Result<Option<PostgresMajor>, Refusal> {
+    let unreadable = |error: FileError| {
+        let remedy = format!("run this as root; ls -l {path}");
+        Refusal::new(
+            path.as_str(),
+            format!("cannot be read, so nobody knows which PostgreSQL made the cluster: {}", chain(&error)),
+            remedy,
+        )
+    };
+    let Some(text) = files::read(&root.join(path.as_path())).map_err(unreadable)? else { return Ok(None) };
+    let unknown = |invalid: Invalid| {
+        let why = format!("says {:?}; {invalid}", text.trim());
+        Refusal::new(
+            path.as_str(),
+            why,
+            format!(
+                "if the database was only begun, move it aside (operator guide, \"A first start was cut off\"); else restore {path}"
+            ),
+        )
+    };
+    text.parse().map(Some).map_err(unknown)
 }
 
 /// Where distributions put what units run. Debian keeps nft in /usr/sbin; Fedora has joined the two.
@@ -42,25 +79,26 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
     let last = Generations::new(&host.root).last()?;
     let pending = Pending::read(&host.root)?;
     let (podman, units) = tokio::join!(observe_podman(host), observe_units(host, desired));
+    let recorded = recorded(last.as_ref(), installed(&host.root)?);
     let kernel = kernel::observe(&host.root, INNER_INTERFACE).unwrap_or_default();
     Ok(Observed {
         podman,
         units,
         places: observe_places(&host.root, desired),
-        files: observe_files(&host.root, desired),
+        files: observe_files(&host.root, desired, &recorded),
         shadows: observe_shadows(&host.root, desired),
         kernel,
         converged: last.is_some(),
-        known: last.as_ref().map(|generation| generation.subvolumes.clone()).unwrap_or_default(),
-        recorded: recorded(last, installed(&host.root)?),
+        known: places(&host.root)?,
+        recorded,
         stack_was_stopped: pending.is_some_and(|pending| pending.stack_was_stopped),
         selinux: kernel::has_selinux(&host.root),
     })
 }
 
-fn recorded(last: Option<Generation>, mut texts: Texts) -> Texts {
-    for (path, text) in last.into_iter().flat_map(|generation| generation.files) {
-        texts.entry(path).or_default().push(text);
+fn recorded(last: Option<&Generation>, mut texts: Texts) -> Texts {
+    for (path, text) in last.into_iter().flat_map(|generation| &generation.files) {
+        texts.entry(path.clone()).or_default().push(text.clone());
     }
     texts
 }
@@ -83,18 +121,14 @@ fn observe_places(root: &Root, desired: &Desired) -> BTreeMap<HostPath, Result<P
     folders.chain(subvolumes).map(|path| (path.clone(), look(path))).collect()
 }
 
-fn observe_files(root: &Root, desired: &Desired) -> BTreeMap<HostPath, Result<String, String>> {
-    let mut paths: Vec<HostPath> = desired.files.iter().map(|file| file.path.clone()).collect();
-    let own = files::list(&root.join(QUADLETS)).unwrap_or_default();
-    // By their suffix, as quadlet looks for them: drop-ins and files in the making are none of them.
-    let is_unit =
-        |path: &HostPath| path.as_path().extension().is_some_and(|kind| kind == "container" || kind == "network");
-    let own = own.into_iter().filter_map(|name| format!("{QUADLETS}/{name}").parse().ok());
-    paths.extend(own.filter(is_unit));
-    let read = |path: HostPath| match files::read(&root.join(path.as_path())) {
+/// The files that are wanted, and those that were: what nothing wants any more is found by what was recorded.
+fn observe_files(root: &Root, desired: &Desired, recorded: &Texts) -> BTreeMap<HostPath, Result<String, String>> {
+    let wanted = desired.files.iter().map(|file| &file.path);
+    let paths: BTreeSet<&HostPath> = wanted.chain(recorded.keys()).collect();
+    let read = |path: &HostPath| match files::read(&root.join(path.as_path())) {
         Ok(None) => None,
-        Ok(Some(text)) => Some((path, Ok(text))),
-        Err(error) => Some((path, Err(chain(&error)))),
+        Ok(Some(text)) => Some((path.clone(), Ok(text))),
+        Err(error) => Some((path.clone(), Err(chain(&error)))),
     };
     paths.into_iter().filter_map(read).collect()
 }
@@ -117,7 +151,10 @@ fn observe_shadows(root: &Root, desired: &Desired) -> Vec<HostPath> {
         }
         for name in files::list(&root.join(folder.as_path())).unwrap_or_default() {
             let Ok(path) = format!("{folder}/{name}").parse::<HostPath>() else { continue };
-            if path.as_str() == QUADLETS || path.as_path().extension().is_some_and(|kind| kind == "d") {
+            if path.as_str() == QUADLETS
+                || path.as_str() == generator::ROOTLESS
+                || path.as_path().extension().is_some_and(|kind| kind == "d")
+            {
                 continue;
             }
             if root.join(path.as_path()).is_dir() {

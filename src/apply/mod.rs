@@ -14,9 +14,9 @@ use crate::config::Loaded;
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
 use crate::model::{Refusal, Root};
-use crate::observe::{facts, observe};
+use crate::observe::{FactsError, facts, observe};
 use crate::plan::{Observed, Plan, plan};
-use crate::record::{Generation, Generations, Outcome, RecordError};
+use crate::record::{Generation, Generations, Outcome, RecordError, add_places};
 use crate::stack::{self, Desired};
 
 pub use operation::Operation;
@@ -83,7 +83,10 @@ pub enum ApplyError {
 
 /// Looks and plans. Writes nothing, anywhere, and sends no call that changes anything.
 pub async fn survey(host: &Host, loaded: &Loaded) -> Result<Survey, ApplyError> {
-    let facts = facts(&host.root, &loaded.settings)?;
+    let facts = facts(&host.root, &loaded.settings).map_err(|error| match error {
+        FactsError::Record(error) => ApplyError::Record(error),
+        FactsError::Refused(refusal) => ApplyError::Refused(vec![refusal]),
+    })?;
     let desired = stack::desire(&loaded.settings, &facts).map_err(|refusal| ApplyError::Refused(vec![refusal]))?;
     let observed = observe(host, &desired).await?;
     let plan = plan(&observed, &desired);
@@ -102,6 +105,9 @@ pub async fn apply(
     let result = converge(host, loaded, &mut operation, progress).await;
     match result {
         Ok((survey, more)) => {
+            // Those that somebody else had made, too.
+            let places = survey.desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
+            add_places(&host.root, places)?;
             let generation = Generations::new(&host.root).record(generation(loaded, &survey.desired, more))?;
             let (id, steps) = operation.finish(Outcome::Done, Some(generation))?;
             Ok(Report { operation: id, steps, generation, notes: survey.plan.notes })
@@ -149,7 +155,6 @@ fn generation(loaded: &Loaded, desired: &Desired, created: jiff::Timestamp) -> G
         config: loaded.sources.iter().map(|source| (source.path.display().to_string(), source.text.clone())).collect(),
         images: desired.services.iter().map(|service| (service.service, service.image.clone())).collect(),
         files: desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect(),
-        subvolumes: desired.subvolumes.iter().map(|place| place.path.clone()).collect(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::host::systemd::{SystemdError, Verb};
 use crate::host::{Host, kernel};
 use crate::model::{NetworkName, Refusal, UnitName};
 use crate::plan::Step;
-use crate::record::RecordError;
+use crate::record::{Places, RecordError, add_places};
 use crate::stack::{INNER_INTERFACE, UNITS};
 
 /// Why a step failed.
@@ -139,7 +139,8 @@ async fn execute(
         Step::MakeFolder { path, mode } => Ok(storage::make_folder(&root.join(path.as_path()), *mode)?),
         Step::MakeSubvolume { subvolume, path, label } => {
             let (nocow, owner, mode) = (subvolume.nocow(), subvolume.owner(), subvolume.mode());
-            Ok(storage::make_subvolume(&root.join(path.as_path()), nocow, owner, mode, *label)?)
+            storage::make_subvolume(&root.join(path.as_path()), nocow, owner, mode, *label)?;
+            Ok(add_places(root, Places::from([(*subvolume, path.clone())]))?)
         }
         Step::SetNocow { path } => Ok(storage::set_nocow(&root.join(path.as_path()))?),
         Step::SetOwner { path, owner, mode } => Ok(storage::set_owner(&root.join(path.as_path()), *owner, *mode)?),

@@ -12,6 +12,7 @@ use crate::host::generator::{self, GeneratorError, Staged};
 use crate::host::systemd::{JobNews, JobResult, Verb};
 use crate::host::{Host, journal};
 use crate::model::{ActiveState, HostPath, LoadState, UnitName, UnitState};
+use crate::observe::chain;
 use crate::plan::FileChange;
 use crate::record::{self, Texts, add_installed};
 use crate::stack::{Desired, QUADLETS};
@@ -57,9 +58,16 @@ pub(super) async fn install(
     add_installed(&host.root, own_texts(changes))?;
     files::replace_all(&set(|file| Some(file.text.clone())))?;
     let Err(error) = reload(host, &survey.desired).await else { return Ok(()) };
-    files::replace_all(&set(|file| file.before.clone()))?;
-    host.systemd().await?.reload().await?;
+    // What led here is what a person needs; what fails on the way back, the next run finds.
+    if let Err(unmended) = put_back(host, &set(|file| file.before.clone())).await {
+        tracing::error!("the old units were not put back: {}", chain(&unmended));
+    }
     Err(error)
+}
+
+async fn put_back(host: &Host, before: &[Change]) -> Result<(), StepError> {
+    files::replace_all(before)?;
+    Ok(host.systemd().await?.reload().await?)
 }
 
 fn own_texts(changes: &[FileChange]) -> Texts {

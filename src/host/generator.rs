@@ -27,6 +27,9 @@ const BEFORE: &str = "/run/containers/systemd";
 const HERE: &str = "/etc/containers/systemd";
 const AFTER: &str = "/usr/share/containers/systemd";
 
+/// What only the generators of ordinary users read (podman-systemd.unit(5)).
+pub const ROOTLESS: &str = "/etc/containers/systemd/users";
+
 /// Where the set is staged: not below [`HERE`], where quadlet would read it for good.
 const STAGE: &str = "/run/photos-agent/stage";
 
@@ -113,8 +116,7 @@ fn clear(stage: &Path) -> io::Result<()> {
 }
 
 fn stage_all(root: &Root, folder: &str, set: &[Staged<'_>], stage: &Path) -> io::Result<()> {
-    let here = root.join(HERE);
-    link_tree(&here, stage)?;
+    link_tree(&root.join(HERE), stage, &root.join(ROOTLESS))?;
     let ours = Path::new(folder).strip_prefix(HERE).map_err(io::Error::other)?;
     let ours = stage.join(ours);
     fs::create_dir_all(&ours)?;
@@ -129,7 +131,7 @@ fn stage_all(root: &Root, folder: &str, set: &[Staged<'_>], stage: &Path) -> io:
 }
 
 /// Folders are made, files linked: nothing of other people's is copied, whatever its size.
-fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
+fn link_tree(from: &Path, to: &Path, but: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     let entries = match fs::read_dir(from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -138,8 +140,11 @@ fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source == but {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
-            link_tree(&source, &target)?;
+            link_tree(&source, &target, but)?;
         } else {
             symlink(&source, &target)?;
         }

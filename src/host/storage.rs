@@ -20,6 +20,9 @@ use crate::model::{PlaceState, SubvolumeState};
 /// `FS_NOCOW_FL` of linux/fs.h: data is written in place.
 const FS_NOCOW_FL: libc::c_long = 0x0080_0000;
 
+/// The inode of every subvolume's root (`BTRFS_FIRST_FREE_OBJECTID`), and of nothing else on BTRFS.
+const SUBVOLUME_ROOT: u64 = 256;
+
 /// Why a place could not be made or mended.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -76,7 +79,7 @@ pub fn observe(path: &Path) -> Result<PlaceState, StorageError> {
         return Ok(PlaceState::Other);
     }
     let btrfs = is_btrfs(path)?;
-    if !btrfs || Subvolume::is_subvolume(path).is_err() {
+    if !btrfs || metadata.ino() != SUBVOLUME_ROOT {
         let empty = is_empty(path)?;
         return Ok(PlaceState::Folder {
             btrfs,

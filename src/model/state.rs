@@ -27,14 +27,12 @@ pub struct PodmanState {
 /// A container, running or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerState {
-    /// Whether it runs.
-    pub running: bool,
-    /// When it was made.
-    pub created: Timestamp,
     /// The systemd unit that made it.
     pub unit: Option<String>,
     /// The networks that it is on.
     pub networks: Vec<String>,
+    /// The secrets that were mounted into it, by name: the identity that each had then.
+    pub secrets: BTreeMap<String, String>,
     /// Hash of the unit text that it was made from.
     pub hash: Option<String>,
 }
@@ -53,8 +51,8 @@ pub struct NetworkState {
 /// A secret; its value is never read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretState {
-    /// When it was first stored.
-    pub created: Timestamp,
+    /// Its identity, which changes with its value.
+    pub id: String,
     /// When its value last changed.
     pub updated: Timestamp,
 }

@@ -111,6 +111,14 @@ impl Subnet {
     }
 }
 
+impl Subnet {
+    /// Whether it shares an address with `other`, a subnet as Podman writes it.
+    pub fn overlaps(&self, other: &str) -> bool {
+        let Ok(other) = other.parse::<Ipv4Net>() else { return false };
+        self.0.contains(&other.network()) || other.contains(&self.0.network())
+    }
+}
+
 impl FromStr for Subnet {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
@@ -215,6 +223,9 @@ mod tests {
         for bad in ["10.89.5.1/24", "8.8.8.0/24", "10.0.0.0/8", "10.0.0.0/30", "fd00::/64", "10.89.5.0"] {
             assert!(bad.parse::<Subnet>().is_err(), "{bad}");
         }
+        let subnet = "10.89.5.0/24".parse::<Subnet>().unwrap();
+        assert!(["10.89.5.0/24", "10.89.0.0/16", "10.89.5.128/25"].iter().all(|other| subnet.overlaps(other)));
+        assert!(!["10.89.6.0/24", "fd00::/64", ""].iter().any(|other| subnet.overlaps(other)));
         assert_eq!("10.89.5.0/24".parse::<Subnet>().unwrap().gateway(), Ipv4Addr::new(10, 89, 5, 1));
         for bad in ["", "Europe/Olso", "../etc", "Europe/Oslo\n"] {
             assert!(bad.parse::<TimeZone>().is_err(), "{bad}");

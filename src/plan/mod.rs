@@ -34,21 +34,27 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
         plan.refuse("systemd", format!("cannot be asked: {reason}"), "systemctl status dbus.socket");
         return plan;
     }
+    let silent = observed.podman.is_err();
     let podman = match &observed.podman {
         Ok(state) => state,
         Err(_) if !socket_is_up(observed) => {
             enable_socket(&mut plan);
+            // Of a host that was converged nothing true can be said without Podman; of a new one, that nothing is there.
+            if observed.converged {
+                plan.notes.push("what else there is to do is known once Podman answers".to_owned());
+                return plan;
+            }
             &empty
         }
         Err(Unreachable(reason)) => {
-            plan.refuse(
-                "Podman",
-                format!("cannot be asked: {reason}"),
-                "run this as root; if it stays silent: systemctl restart podman.socket",
-            );
+            let remedy = "run this as root; if it stays silent: systemctl restart podman.socket";
+            plan.refuse("Podman", format!("cannot be asked: {reason}"), remedy);
             return plan;
         }
     };
+    if !silent {
+        networks::refuse_foreign(podman, desired, &mut plan);
+    }
     refuse_old_podman(podman, &mut plan);
     storage::plan(observed, desired, &mut plan);
     secrets::plan(observed, podman, desired, &mut plan);
@@ -61,8 +67,9 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
         let resume = wanted == Wanted::Run;
         plan.step(Step::StopStack { resume }, networks::reason(&networks));
     }
+    networks::remove(&networks, &mut plan);
     units::plan(observed, desired, &mut plan);
-    networks::plan(observed, &networks, &mut plan);
+    networks::plan_forwarding(observed, &mut plan);
     services::plan(observed, podman, desired, &wanted, stop, &mut plan);
     plan
 }

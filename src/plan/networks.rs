@@ -30,12 +30,17 @@ pub(super) fn reason(changed: &[Changed<'_>]) -> String {
     format!("Podman cannot change a network in place: {}", names.join(", "))
 }
 
-/// Refuses foreign networks of our names and removes changed ones.
-pub(super) fn plan(observed: &Observed, changed: &[Changed<'_>], plan: &mut Plan) {
+/// Removes changed networks: before the new units are written, so that a boot in between finds nothing that
+/// does not fit together.
+pub(super) fn remove(changed: &[Changed<'_>], plan: &mut Plan) {
     for Changed { network, reason } in changed {
         let step = Step::RemoveNetwork { network: network.name.clone(), unit: network.unit.clone() };
         plan.step(step, reason.clone());
     }
+}
+
+/// The kernel's switches.
+pub(super) fn plan_forwarding(observed: &Observed, plan: &mut Plan) {
     if !observed.kernel.ip_forward {
         let reason = "a bridge made before it is on would forward as soon as it is";
         plan.step(Step::AllowForwarding, reason);
@@ -74,6 +79,19 @@ pub(super) fn refuse_foreign(podman: &PodmanState, desired: &Desired, plan: &mut
             let what = format!("network {}", network.name);
             let remedy = format!("podman network rm {}", network.name);
             plan.refuse(what, "exists and was not made by photos-agent", remedy);
+        }
+    }
+    for network in &desired.networks {
+        let Some(subnet) = network.subnet else { continue };
+        let others = podman.networks.iter().filter(|(name, _)| *name != network.name.as_str());
+        let taken = others.filter(|(_, state)| state.subnets.iter().any(|other| subnet.overlaps(other)));
+        for (name, _) in taken {
+            let why = format!("is taken by the network {name}");
+            plan.refuse(
+                format!("network.subnet {subnet}"),
+                why,
+                "write another one into the configuration: [network] subnet",
+            );
         }
     }
     for name in &desired.joined {

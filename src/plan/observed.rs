@@ -2,9 +2,9 @@
 //!
 //! A part that could not be looked at is a value here, not an error: the planner decides what follows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::model::{HostPath, Kernel, PlaceState, PodmanState, UnitName, UnitState};
+use crate::model::{HostPath, Kernel, PlaceState, PodmanState, Subvolume, UnitName, UnitState};
 
 /// The host at one moment.
 #[derive(Debug, Clone)]
@@ -13,8 +13,8 @@ pub struct Observed {
     pub podman: Result<PodmanState, Unreachable>,
     /// Unit states, or why systemd could not be asked.
     pub units: Result<BTreeMap<UnitName, UnitState>, Unreachable>,
-    /// Subvolumes in which the stack lay when it was last converged: one that is gone is not a missing one.
-    pub known: BTreeSet<HostPath>,
+    /// Where the stack's subvolumes lie, from the moment they were made: one that is gone is not a missing one.
+    pub known: BTreeMap<Subvolume, HostPath>,
     /// Every folder and subvolume that is wanted.
     pub places: BTreeMap<HostPath, Result<PlaceState, String>>,
     /// Texts of the files that are wanted, and of further ones in the agent's own folder.

@@ -1,6 +1,6 @@
 //! Services: what runs and should not, what does not and should, what runs from an old text.
 
-use crate::model::{ActiveState, LoadState, PodmanState, UnitName};
+use crate::model::{ActiveState, LoadState, PodmanState, Service, UnitName};
 use crate::plan::{Observed, Plan, Step, networks, unit};
 use crate::stack::{Desired, DesiredService};
 
@@ -20,14 +20,14 @@ pub(super) fn wanted(observed: &Observed, desired: &Desired) -> Wanted {
         return Wanted::Leave("photos.target is masked: systemctl unmask photos.target");
     }
     let up = target.active == ActiveState::Active || target.job;
-    let new = target.load != LoadState::Loaded || !observed.converged;
-    if up || new || observed.stack_was_stopped {
+    if up || target.load != LoadState::Loaded || observed.stack_was_stopped {
         return Wanted::Run;
     }
     if target.inactive_since > 0 {
         return Wanted::Leave("photos.target was stopped: systemctl start photos.target");
     }
-    if target.file_state == "disabled" {
+    // Before the first time that all went well, it is the agent that has not enabled it yet.
+    if target.file_state == "disabled" && observed.converged {
         return Wanted::Leave("photos.target is disabled: systemctl enable --now photos.target");
     }
     Wanted::Run
@@ -51,9 +51,9 @@ pub(super) fn plan(
     stopped_here: bool,
     plan: &mut Plan,
 ) {
-    networks::refuse_foreign(podman, desired, plan);
     refuse_foreign_containers(podman, desired, plan);
     note_masked(observed, desired, plan);
+    note_half_made(observed, desired, plan);
     if let Wanted::Leave(why) = wanted {
         plan.notes.push((*why).to_owned());
         return;
@@ -145,10 +145,13 @@ fn outdated(podman: &PodmanState, service: &DesiredService) -> Option<&'static s
     if container.hash.as_ref() != Some(&service.hash) {
         return Some("running from an older text of the unit");
     }
-    let newer = |secret: &crate::model::SecretName| {
-        podman.secrets.get(secret.as_str()).is_some_and(|secret| secret.updated > container.created)
+    // By identity, not by time: clocks jump.
+    let changed = |secret: &crate::model::SecretName| {
+        let mounted = container.secrets.get(secret.as_str());
+        let stored = podman.secrets.get(secret.as_str()).map(|secret| &secret.id);
+        mounted.is_some() && stored.is_some() && mounted != stored
     };
-    service.secrets.iter().any(newer).then_some("started with an older secret")
+    service.secrets.iter().any(changed).then_some("started with an older secret")
 }
 
 const fn why_start(stopped_here: bool, state: ActiveState) -> &'static str {
@@ -178,6 +181,21 @@ fn refuse_foreign_containers(podman: &PodmanState, desired: &Desired, plan: &mut
 fn note_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     for service in desired.services.iter().filter(|service| is_masked(observed, &service.unit)) {
         plan.notes.push(format!("{0} is masked and stays down: systemctl unmask {0}", service.unit));
+    }
+}
+
+/// A first start that was cut off may leave a cluster that looks whole to its image and never starts. Whether it
+/// is one only a person can say: the data may be somebody's who brought it here.
+fn note_half_made(observed: &Observed, desired: &Desired, plan: &mut Plan) {
+    let Some(service) = desired.services.iter().find(|service| service.service == Service::Postgres) else { return };
+    let state = unit(observed, service.unit.as_str());
+    let fails = state.active == ActiveState::Failed || state.sub == "auto-restart";
+    if !observed.converged && fails {
+        plan.notes.push(format!(
+            "{} has never been up and fails: if its first start was cut off, see \"A first start was cut off\" in the \
+             operator guide",
+            service.unit
+        ));
     }
 }
 

@@ -13,9 +13,7 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     }
     for place in &desired.subvolumes {
         match observed.places.get(&place.path) {
-            Some(Ok(PlaceState::Absent { .. })) if observed.known.contains(&place.path) => {
-                refuse_gone(&place.path, plan);
-            }
+            Some(Ok(PlaceState::Absent { .. })) if is_known(observed, place) => refuse_lost(observed, place, plan),
             Some(Ok(state)) => plan_subvolume(place, state, observed.selinux, plan),
             other => refuse_unread(&place.path, other, plan),
         }
@@ -87,14 +85,40 @@ fn verify(place: &SubvolumePlace, found: &SubvolumeState, plan: &mut Plan) {
     }
 }
 
+/// Whether the stack lay in it before, here or elsewhere. Models can be downloaded again, so they may begin anew
+/// in another place.
+fn is_known(observed: &Observed, place: &SubvolumePlace) -> bool {
+    match observed.known.get(&place.subvolume) {
+        Some(path) => *path == place.path || place.subvolume != Subvolume::MlCache,
+        None => false,
+    }
+}
+
 /// A new and empty one in its place would be an empty library, and a scan would believe it.
-fn refuse_gone(path: &HostPath, plan: &mut Plan) {
-    let why = "is gone, and the stack lay in it: is its disk mounted?";
-    let remedy = format!(
-        "mount the disk (systemctl --failed; findmnt); to begin anew without that data: btrfs subvolume create {}",
-        quote(path)
-    );
-    plan.refuse(path.as_str(), why, remedy);
+fn refuse_lost(observed: &Observed, place: &SubvolumePlace, plan: &mut Plan) {
+    let SubvolumePlace { subvolume, path } = place;
+    let parent = path.as_path().parent().map(|parent| parent.display().to_string()).unwrap_or_default();
+    let create = format!("mkdir -p '{}' && {}", parent.replace('\'', r"'\''"), create_commands(*subvolume, path));
+    let anew = format!("to begin without that data: {create}");
+    if let Some(old) = observed.known.get(subvolume).filter(|old| *old != path) {
+        let why = format!("is not there: {} of this stack lies in {old}", subvolume.name());
+        let copy = format!(
+            "set the old path again, or move it: systemctl stop photos.target 'immich-*'; {create} && \
+                 cp -a --reflink=auto {}/. {}/; {anew}",
+            quote(old),
+            quote(path)
+        );
+        plan.refuse(path.as_str(), why, copy);
+    } else {
+        let why = "is gone, and the stack lay in it: is its disk mounted?";
+        plan.refuse(path.as_str(), why, format!("mount the disk (systemctl --failed; findmnt); {anew}"));
+    }
+}
+
+fn create_commands(subvolume: Subvolume, path: &HostPath) -> String {
+    let at = quote(path);
+    let nocow = if subvolume.nocow() { format!(" && chattr +C {at}") } else { String::new() };
+    format!("btrfs subvolume create {at}{nocow}")
 }
 
 fn refuse_filesystem(path: &HostPath, plan: &mut Plan) {
@@ -118,11 +142,11 @@ fn copy_commands(subvolume: Subvolume, path: &HostPath) -> String {
     let at = quote(path);
     let old = quote(&path_aside(path));
     // A NOCOW file cannot share extents with one that has checksums (EINVAL), so those are copied in full.
-    let (chattr, reflink) =
-        if subvolume.nocow() { (format!(" && chattr +C {at}"), "never") } else { (String::new(), "auto") };
+    let reflink = if subvolume.nocow() { "never" } else { "auto" };
+    let create = create_commands(subvolume, path);
     // The target's own stop does not wait for that of its services, and a database must not be copied while it ends.
     format!(
-        "systemctl stop photos.target 'immich-*'; mv {at} {old} && btrfs subvolume create {at}{chattr} && \
+        "systemctl stop photos.target 'immich-*'; mv {at} {old} && {create} && \
          cp -a --reflink={reflink} {old}/. {at}/   (remove {old} once all is well)"
     )
 }

@@ -2,7 +2,7 @@
 
 use crate::model::{ActiveState, HostPath, LoadState, UnitName};
 use crate::plan::{FileChange, Observed, Plan, Step, unit};
-use crate::stack::{Desired, DesiredFile, FIREWALL_RULES, MARKER, QUADLETS};
+use crate::stack::{Desired, DesiredFile, FIREWALL_RULES, MARKER};
 
 pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     refuse_shadows(observed, plan);
@@ -72,13 +72,13 @@ fn needs_reload(observed: &Observed, desired: &Desired) -> Option<String> {
     })
 }
 
-/// Files in the agent's own folder that bear its mark and that no service wants any more: the unit is
-/// stopped while its stop command is still known, then the file goes.
+/// Files that the agent wrote, as it wrote them, and that no service wants any more: the unit is stopped while its
+/// stop command is still known, then the file goes. A copy of one of ours is somebody's own, mark or not.
 fn plan_strays(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     let wanted = |path: &HostPath| desired.files.iter().any(|file| file.path == *path);
     let ours = |path: &HostPath, text: &Result<String, String>| {
-        path.as_str().starts_with(QUADLETS)
-            && (text.as_deref().is_ok_and(is_ours) || observed.recorded.contains_key(path))
+        let known = observed.recorded.get(path);
+        text.as_ref().is_ok_and(|text| known.is_some_and(|texts| texts.contains(text)))
     };
     let strays: Vec<HostPath> = observed
         .files

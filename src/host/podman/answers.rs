@@ -21,6 +21,22 @@ pub(super) struct Version {
 pub(super) struct Inspect {
     #[serde(rename = "State")]
     pub(super) state: InspectState,
+    #[serde(rename = "Config")]
+    pub(super) config: InspectConfig,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InspectConfig {
+    #[serde(rename = "Secrets")]
+    pub(super) secrets: Option<Vec<MountedSecret>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct MountedSecret {
+    #[serde(rename = "Name")]
+    pub(super) name: String,
+    #[serde(rename = "ID")]
+    pub(super) id: String,
 }
 
 #[derive(Deserialize)]
@@ -41,10 +57,6 @@ pub(super) struct Container {
     pub(super) names: Option<Vec<String>>,
     #[serde(rename = "Labels")]
     pub(super) labels: Option<BTreeMap<String, String>>,
-    #[serde(rename = "State")]
-    pub(super) state: String,
-    #[serde(rename = "Created")]
-    pub(super) created: jiff::Timestamp,
     #[serde(rename = "Networks")]
     pub(super) networks: Option<Vec<String>>,
 }
@@ -53,11 +65,10 @@ impl Container {
     pub(super) fn states(self) -> impl Iterator<Item = (String, ContainerState)> {
         let labels = self.labels.unwrap_or_default();
         let state = ContainerState {
-            running: self.state == "running",
-            created: self.created,
             unit: labels.get("PODMAN_SYSTEMD_UNIT").cloned(),
             hash: labels.get(HASH_LABEL).cloned(),
             networks: self.networks.unwrap_or_default(),
+            secrets: BTreeMap::new(),
         };
         self.names.unwrap_or_default().into_iter().map(move |name| (name, state.clone()))
     }
@@ -91,10 +102,10 @@ impl Network {
 
 #[derive(Deserialize)]
 pub(super) struct Secret {
+    #[serde(rename = "ID")]
+    pub(super) id: String,
     #[serde(rename = "UpdatedAt")]
     pub(super) updated: jiff::Timestamp,
-    #[serde(rename = "CreatedAt")]
-    pub(super) created: jiff::Timestamp,
     #[serde(rename = "Spec")]
     pub(super) spec: SecretSpec,
 }
@@ -107,7 +118,7 @@ pub(super) struct SecretSpec {
 
 impl Secret {
     pub(super) fn state(self) -> (String, SecretState) {
-        (self.spec.name, SecretState { created: self.created, updated: self.updated })
+        (self.spec.name, SecretState { id: self.id, updated: self.updated })
     }
 }
 

@@ -6,13 +6,15 @@
 mod answers;
 mod pull;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::model::{Digest, ImageRef, NetworkName, PodmanState, SecretName};
+use crate::model::{ContainerState, Digest, ImageRef, NetworkName, PodmanState, SecretName};
 use answers::{ApiError, Container, Image, Inspect, Network, Secret, Version};
 
 pub use pull::PullProgress;
@@ -25,6 +27,9 @@ const BASE: &str = "http://podman/v5.0.0/libpod";
 
 /// For questions, not for pulls. A cold socket starts Podman first (90 ms), a busy store can take seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Longest silence in the stream of a pull: unpacking a layer of many gigabytes says nothing for minutes.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
 
 /// What went wrong between the agent and Podman.
 #[derive(Debug, thiserror::Error)]
@@ -67,13 +72,13 @@ pub struct Podman {
 impl Podman {
     /// A client; connects when first asked something.
     pub fn new() -> Result<Self, PodmanError> {
-        let client = Client::builder().unix_socket(Path::new(SOCKET)).build();
+        let client = Client::builder().unix_socket(Path::new(SOCKET)).read_timeout(SILENCE).build();
         client
             .map(|client| Self { client })
             .map_err(|source| PodmanError::Unreachable { doing: "set up the connection".to_owned(), source })
     }
 
-    /// All that planning needs to know, in five questions side by side.
+    /// All that planning needs to know, in five questions side by side and one more for each container of ours.
     pub async fn observe(&self) -> Result<PodmanState, PodmanError> {
         let (version, containers, networks, secrets, images) = tokio::try_join!(
             self.version(),
@@ -82,13 +87,28 @@ impl Podman {
             self.get::<Vec<Secret>>("secrets/json", &[], "list secrets"),
             self.get::<Vec<Image>>("images/json", &[], "list images"),
         )?;
+        let mut containers: BTreeMap<String, ContainerState> =
+            containers.into_iter().flat_map(Container::states).collect();
+        let ours = containers.iter_mut().filter(|(_, state)| state.hash.is_some());
+        let ask = ours.map(|(name, state)| async move {
+            // One that went meanwhile had none.
+            if let Ok(inspect) = self.inspect(name).await {
+                let secrets = inspect.config.secrets.unwrap_or_default();
+                state.secrets = secrets.into_iter().map(|secret| (secret.name, secret.id)).collect();
+            }
+        });
+        join_all(ask).await;
         Ok(PodmanState {
             version,
-            containers: containers.into_iter().flat_map(Container::states).collect(),
+            containers,
             networks: networks.into_iter().map(|network| (network.name.clone(), network.state())).collect(),
             secrets: secrets.into_iter().map(Secret::state).collect(),
             images: images.into_iter().flat_map(|image| image.repo_digests.unwrap_or_default()).collect(),
         })
+    }
+
+    async fn inspect(&self, container: &str) -> Result<Inspect, PodmanError> {
+        self.get(&format!("containers/{container}/json"), &[], "inspect a container").await
     }
 
     async fn version(&self) -> Result<String, PodmanError> {
@@ -98,8 +118,7 @@ impl Podman {
 
     /// Health of a running container, as Podman last saw it: `healthy`, `starting`, `unhealthy`.
     pub async fn health(&self, container: &str) -> Result<Option<String>, PodmanError> {
-        let path = format!("containers/{container}/json");
-        let inspect: Inspect = self.get(&path, &[], "inspect a container").await?;
+        let inspect = self.inspect(container).await?;
         Ok(inspect.state.health.map(|health| health.status).filter(|status| !status.is_empty()))
     }
 

@@ -1,11 +1,13 @@
 //! One change of a converged host each, and exactly what follows from it.
 
-use photos_agent::model::{ActiveState, LoadState, NetworkState, PlaceState, Subvolume};
+use std::collections::BTreeMap;
+
+use photos_agent::model::{ActiveState, HostPath, LoadState, NetworkState, PlaceState, Subvolume};
 use photos_agent::plan::PODMAN_SOCKET;
 use photos_agent::stack::MARKER;
 
 use super::said;
-use super::world::{World, moment, path, unit_name, whole};
+use super::world::{World, path, unit_name, whole};
 
 /// What a plan says after `change`.
 fn after(change: impl FnOnce(&mut World)) -> Vec<String> {
@@ -223,11 +225,19 @@ fn files_are_written_where_they_differ_and_only_where_they_are_ours() {
 
 #[test]
 fn what_nothing_wants_is_removed_if_it_is_ours() {
-    let stray = |text: &str| {
+    let file = |text: &str, recorded: bool| {
         let text = text.to_owned();
-        after(|world| drop(world.files.insert(World::own("icloudpd.container"), text)))
+        after(|world| {
+            if recorded {
+                world.recorded.insert(World::own("icloudpd.container"), format!("{MARKER} x"));
+            }
+            world.files.insert(World::own("icloudpd.container"), text);
+        })
     };
+    let stray = |text: &str| file(text, true);
     let why = "nothing in the configuration wants it any more";
+    // A copy of one of ours is somebody's own.
+    assert_eq!(file(&format!("{MARKER} x"), false), Vec::<String>::new());
     assert_eq!(
         stray(&format!("{MARKER} x")),
         [format!("stop icloudpd.service ({why})"), format!("remove {} ({why})", World::own("icloudpd.container")),]
@@ -337,14 +347,12 @@ fn the_operators_stop_is_obeyed_and_ours_is_not() {
         }),
         [START_ALL]
     );
-    // It never ran.
-    assert_eq!(
-        after(|world| {
-            stopped(world);
-            world.converged = false;
-        }),
-        [START_ALL]
-    );
+    // Before all went well for the first time, too.
+    let said = after(|world| {
+        stopped(world);
+        world.converged = false;
+    });
+    assert_eq!(said, [STOPPED]);
     // An operator who disabled it while it runs means the next boot.
     assert_eq!(
         after(unit("photos.target", |state| "disabled".clone_into(&mut state.file_state))),
@@ -400,7 +408,7 @@ fn what_runs_from_an_old_text_or_secret_is_restarted() {
         ["restart immich-postgres.service (no container although the unit is up)"]
     );
     assert_eq!(
-        after(|world| world.podman.secrets.get_mut("photos-db-password").unwrap().updated = moment(300)),
+        after(|world| "2".clone_into(&mut world.podman.secrets.get_mut("photos-db-password").unwrap().id)),
         ["restart immich-postgres.service, immich-server.service (started with an older secret)"]
     );
     let foreign = "refused: container immich-postgres: exists and was not made by photos-agent";
@@ -420,10 +428,40 @@ fn masked_units_stay_down() {
     assert_eq!(said, ["note: photos.target is masked: systemctl unmask photos.target"]);
 }
 
+fn known() -> BTreeMap<Subvolume, HostPath> {
+    World::converged().desired().subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect()
+}
+
+#[test]
+fn data_is_not_left_behind_by_a_changed_path() {
+    let said = after(|world| {
+        world.known = known();
+        world.settings.storage.databases = "/ssd".parse().ok();
+    });
+    let refused = ["postgres", "redis"].map(|name| {
+        format!("refused: /ssd/live/{name}: is not there: {name} of this stack lies in /var/lib/photos/live/{name}")
+    });
+    assert!(refused.iter().all(|line| said.contains(line)), "{said:?}");
+}
+
+#[test]
+fn a_taken_subnet_is_refused_before_anything_stops() {
+    let said = after(|world| {
+        let mut other = world.podman.networks["photos"].clone();
+        other.subnets = vec!["10.77.0.0/16".to_owned()];
+        world.podman.networks.insert("theirs".to_owned(), other);
+        world.settings.network.subnet = "10.77.1.0/24".parse().unwrap();
+    });
+    assert!(
+        said.contains(&"refused: network.subnet 10.77.1.0/24: is taken by the network theirs".to_owned()),
+        "{said:?}"
+    );
+}
+
 #[test]
 fn a_subvolume_that_is_gone_is_refused() {
     let said = after(|world| {
-        world.known = World::converged().desired().subvolumes.iter().map(|place| place.path.clone()).collect();
+        world.known = known();
         place(world, "media", PlaceState::Absent { btrfs: true });
     });
     let gone = "is gone, and the stack lay in it: is its disk mounted?";

@@ -38,7 +38,7 @@ pub struct World {
     pub shadows: Vec<HostPath>,
     pub kernel: Kernel,
     pub recorded: BTreeMap<HostPath, String>,
-    pub known: BTreeSet<HostPath>,
+    pub known: BTreeMap<Subvolume, HostPath>,
     pub converged: bool,
     pub stack_was_stopped: bool,
     /// Seconds since 1970.
@@ -105,7 +105,7 @@ impl World {
             shadows: Vec::new(),
             kernel: Kernel::default(),
             recorded: BTreeMap::new(),
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
             converged: false,
             stack_was_stopped: false,
             clock: 1000,
@@ -136,7 +136,7 @@ impl World {
         world.kernel = Kernel { ip_forward: true, inner_forwarding: Some(false) };
         world.converged = true;
         for secret in &desired.secrets {
-            let state = SecretState { created: moment(100), updated: moment(100) };
+            let state = SecretState { id: "1".to_owned(), updated: moment(100) };
             world.podman.secrets.insert(secret.to_string(), state);
         }
         for network in &desired.networks {
@@ -147,11 +147,10 @@ impl World {
         for service in &desired.services {
             world.podman.images.insert(service.image.to_string());
             let state = ContainerState {
-                running: true,
-                created: moment(200),
                 unit: Some(service.unit.to_string()),
                 hash: Some(service.hash.clone()),
                 networks: Vec::new(),
+                secrets: world.podman.secrets.iter().map(|(name, state)| (name.clone(), state.id.clone())).collect(),
             };
             world.podman.containers.insert(service.service.stem().to_owned(), state);
         }
@@ -212,7 +211,7 @@ impl World {
             }
             if plan.steps.is_empty() {
                 self.recorded = desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
-                self.known = desired.subvolumes.iter().map(|place| place.path.clone()).collect();
+                self.known = desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
                 self.converged = true;
                 self.stack_was_stopped = false;
                 return End::Converged;
@@ -250,6 +249,7 @@ impl World {
                 let parent = path.as_path().parent().unwrap().to_str().unwrap().parse().unwrap();
                 assert!(self.places.contains_key(&parent), "{path} has a parent");
                 self.make(path, PlaceState::Subvolume(whole(*subvolume, true)));
+                self.known.insert(*subvolume, path.clone());
             }
             Step::SetNocow { path } => {
                 let state = self.subvolume(path);
@@ -261,7 +261,7 @@ impl World {
                 (state.uid, state.gid, state.mode) = (*owner, *owner, *mode);
             }
             Step::MakeSecret { secret } => {
-                let state = SecretState { created: moment(self.clock), updated: moment(self.clock) };
+                let state = SecretState { id: self.clock.to_string(), updated: moment(self.clock) };
                 assert!(self.podman.secrets.insert(secret.to_string(), state).is_none(), "a secret was replaced");
             }
             Step::Pull { image } => {
@@ -378,11 +378,10 @@ impl World {
             assert!(self.podman.networks.contains_key(network.name.as_str()), "{} has its network", service.unit);
         }
         let container = ContainerState {
-            running: true,
-            created: moment(self.clock),
             unit: Some(service.unit.to_string()),
             hash: self.label(&service.unit, desired),
             networks: Vec::new(),
+            secrets: self.podman.secrets.iter().map(|(name, state)| (name.clone(), state.id.clone())).collect(),
         };
         self.podman.containers.insert(service.service.stem().to_owned(), container);
     }
