@@ -1,16 +1,23 @@
 //! `photos-agent doctor`: every precondition, each with its remedy. Changes nothing.
+//!
+//! Nothing that is wrong ends it: who asks a doctor does not know yet what is wrong, and may have several
+//! things wrong at once.
+
+mod checks;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::apply::{self, Survey};
+use crate::apply::{self, ApplyError, Survey};
 use crate::cli::Context;
 use crate::cli::failure::Failure;
-use crate::host::{generator, process};
-use crate::model::LoadState;
-use crate::stack::INNER_INTERFACE;
+use crate::config::Loaded;
+use crate::host::Host;
+use crate::model::Refusal;
+use crate::observe::chain;
+use crate::plan::PODMAN_SOCKET;
 
 #[derive(Serialize)]
 struct Body {
@@ -39,30 +46,84 @@ impl Finding {
         Self::Fails { why: why.into(), remedy: remedy.into() }
     }
 
+    /// Root may see another thing than an ordinary user does.
+    fn fails_for_root(why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        if is_root() { Self::fails(why, remedy) } else { Self::unknown(why) }
+    }
+
     fn holds(detail: impl Into<String>) -> Self {
         Self::Holds { detail: detail.into() }
     }
+
+    fn unknown(why: impl Into<String>) -> Self {
+        Self::Unknown { why: why.into() }
+    }
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// What is known before the first check, each part with the reason where it is not.
+struct Known {
+    loaded: Result<Loaded, Failure>,
+    survey: Result<Survey, Silence>,
+    /// Its version.
+    podman: Result<String, String>,
+    bus: Result<(), String>,
+}
+
+/// Why there is no survey.
+enum Silence {
+    /// What is wanted cannot be had.
+    Refused(Vec<Refusal>),
+    /// Told by another check, or by nobody.
+    Because(String),
+}
+
+impl Known {
+    async fn learn(context: &Context, host: &Host) -> Self {
+        let loaded = context.load();
+        let survey = match &loaded {
+            Ok(loaded) => apply::survey(host, loaded).await.map_err(|error| match error {
+                ApplyError::Refused(refusals) => Silence::Refused(refusals),
+                ApplyError::Record(_) => Silence::Because("the agent's records cannot be read".to_owned()),
+                error => Silence::Because(chain(&error)),
+            }),
+            Err(_) => Err(Silence::Because("the configuration has mistakes".to_owned())),
+        };
+        let (podman, bus) = if let Ok(survey) = &survey {
+            let Survey { observed, .. } = survey;
+            let podman = observed.podman.as_ref().map(|podman| podman.version.clone());
+            (podman.map_err(|silent| silent.0.clone()), observed.units.as_ref().map(drop).map_err(|it| it.0.clone()))
+        } else {
+            tokio::join!(ask_podman(host), ask_systemd(host))
+        };
+        Self { loaded, survey, podman, bus }
+    }
+}
+
+async fn ask_podman(host: &Host) -> Result<String, String> {
+    host.podman.observe().await.map(|podman| podman.version).map_err(|error| chain(&error))
+}
+
+async fn ask_systemd(host: &Host) -> Result<(), String> {
+    let systemd = host.systemd().await.map_err(|error| chain(&error))?;
+    let any: Vec<_> = PODMAN_SOCKET.parse().into_iter().collect();
+    systemd.units(&any).await.map(drop).map_err(|error| chain(&error))
 }
 
 pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
-    let loaded = context.load()?;
-    let survey = apply::survey(&context.host()?, &loaded).await?;
-    let checks = vec![
-        Check { what: "configuration", finding: Finding::holds("no mistake") },
-        Check { what: "root", finding: root() },
-        Check { what: "cgroups", finding: cgroups(context) },
-        Check { what: "systemd", finding: systemd(&survey) },
-        Check { what: "Podman", finding: podman(&survey) },
-        Check { what: "quadlet generator", finding: quadlet() },
-        Check { what: "storage and foreign objects", finding: refusals(&survey) },
-        Check { what: "units", finding: units(&survey) },
-        Check { what: "firewall", finding: firewall(&survey) },
-        Check { what: "inner network", finding: inner_network(&survey) },
-    ];
+    let known = Known::learn(context, &context.host()?).await;
+    let checks = checks::all(&context.root, &known);
     let well = checks.iter().all(|check| matches!(check.finding, Finding::Holds { .. }));
     let body = Body { well, checks };
     context.output.answer("doctor", &body, || text(&body));
-    Ok(ExitCode::from(if well { 0 } else { 2 }))
+    Ok(ExitCode::from(match (&known.loaded, well) {
+        (Err(_), _) => Failure::USAGE,
+        (_, false) => 2,
+        (_, true) => 0,
+    }))
 }
 
 fn text(body: &Body) -> String {
@@ -74,95 +135,4 @@ fn text(body: &Body) -> String {
         };
         text
     })
-}
-
-fn root() -> Finding {
-    if nix::unistd::geteuid().is_root() {
-        return Finding::holds("yes");
-    }
-    Finding::fails("apply needs it, and without it not everything can be looked at", "sudo photos-agent doctor")
-}
-
-fn cgroups(context: &Context) -> Finding {
-    // Limits and the freezer of a snapshot are those of version 2; Podman 6 knows no other.
-    if context.root.join("/sys/fs/cgroup/cgroup.controllers").exists() {
-        return Finding::holds("version 2");
-    }
-    Finding::fails(
-        "not version 2",
-        "remove systemd.unified_cgroup_hierarchy=0 from the kernel's command line and reboot",
-    )
-}
-
-fn systemd(survey: &Survey) -> Finding {
-    match &survey.observed.units {
-        Ok(_) => Finding::holds("answers on the bus"),
-        Err(unreachable) => Finding::fails(unreachable.0.clone(), "systemctl status dbus.socket"),
-    }
-}
-
-fn podman(survey: &Survey) -> Finding {
-    match &survey.observed.podman {
-        Ok(podman) => Finding::holds(format!("version {}", podman.version)),
-        Err(unreachable) => Finding::fails(unreachable.0.clone(), "systemctl enable --now podman.socket"),
-    }
-}
-
-fn quadlet() -> Finding {
-    match generator::find() {
-        Ok(path) => Finding::holds(path),
-        Err(error) => Finding::fails(error.to_string(), "install the podman package whole"),
-    }
-}
-
-fn refusals(survey: &Survey) -> Finding {
-    let refusals = &survey.plan.refusals;
-    let join = |texts: Vec<String>, by: &str| texts.join(by);
-    if refusals.is_empty() {
-        return Finding::holds("nothing in the way");
-    }
-    let why = join(refusals.iter().map(ToString::to_string).collect(), "; ");
-    let remedy = join(refusals.iter().map(|refusal| refusal.remedy.clone()).collect(), "\n               ");
-    Finding::fails(why, remedy)
-}
-
-fn units(survey: &Survey) -> Finding {
-    let Ok(states) = &survey.observed.units else {
-        return Finding::Unknown { why: "systemd does not answer".to_owned() };
-    };
-    let missing: Vec<&str> = survey
-        .desired
-        .units()
-        .filter(|unit| {
-            states.get(*unit).is_none_or(|state| !matches!(state.load, LoadState::Loaded | LoadState::Masked))
-        })
-        .map(crate::model::UnitName::as_str)
-        .collect();
-    if missing.is_empty() {
-        return Finding::holds("all loaded");
-    }
-    Finding::fails(format!("not loaded: {}", missing.join(", ")), "photos-agent apply")
-}
-
-fn firewall(survey: &Survey) -> Finding {
-    let arguments = ["list", "table", "inet", "photos_agent"].map(std::convert::AsRef::as_ref);
-    match process::run("nft", &arguments) {
-        Ok(_) => Finding::holds("rules are loaded"),
-        Err(process::ProcessError::NotRun { .. }) => {
-            Finding::fails("nft is not installed", "apt install nftables, or dnf install nftables")
-        }
-        Err(error) if !nix::unistd::geteuid().is_root() => Finding::Unknown { why: error.to_string() },
-        Err(_) => {
-            let unit = &survey.desired.firewall;
-            Finding::fails("its rules are not loaded", format!("photos-agent apply, then: systemctl start {unit}"))
-        }
-    }
-}
-
-fn inner_network(survey: &Survey) -> Finding {
-    match survey.observed.kernel.inner_forwarding {
-        None => Finding::holds(format!("{INNER_INTERFACE} is not up")),
-        Some(false) => Finding::holds(format!("{INNER_INTERFACE} forwards nothing")),
-        Some(true) => Finding::fails(format!("{INNER_INTERFACE} forwards"), "photos-agent apply"),
-    }
 }
