@@ -13,10 +13,11 @@ CARGO             ?= cargo
 HOST_TEST_THREADS ?= 2
 SUDO              := $(if $(filter 0,$(shell id -u)),,sudo)
 
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 ARCH    := $(or $(patsubst x86_64,amd64,$(filter x86_64,$(shell uname -m))),arm64)
 BINARY  := target/release/photos-agent
-DEB     := build/photos-agent_$(VERSION)-1_$(ARCH).deb
+# With Debian's revision, which only the changelog knows.
+PACKAGE := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' packaging/deb/changelog)
+DEB     := build/photos-agent_$(PACKAGE)_$(ARCH).deb
 
 # Where rustup puts cargo, for the run in which `setup` has just installed it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
