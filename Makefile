@@ -49,7 +49,7 @@ package: release ## Build the deb into build/
 	$(call stage,package,$(MAKE) --no-print-directory --silent "$(DEB)"; ls -l "$(DEB)")
 
 # cargo leaves the binary's time alone when nothing changed, and so does this.
-$(DEB): $(BINARY) systemd/photos-agent.service docs/operator.md packaging/config.toml \
+$(DEB): $(BINARY) Cargo.lock packaging/notices systemd/photos-agent.service docs/operator.md packaging/config.toml \
 		$(shell find packaging/deb packaging/man -type f)
 	packaging/deb/build $(BINARY) $@
 
