@@ -13,10 +13,11 @@ CARGO             ?= cargo
 HOST_TEST_THREADS ?= 2
 SUDO              := $(if $(filter 0,$(shell id -u)),,sudo)
 
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 ARCH    := $(or $(patsubst x86_64,amd64,$(filter x86_64,$(shell uname -m))),arm64)
 BINARY  := target/release/photos-agent
-DEB     := build/photos-agent_$(VERSION)-1_$(ARCH).deb
+# With Debian's revision, which only the changelog knows.
+PACKAGE := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' packaging/deb/changelog)
+DEB     := build/photos-agent_$(PACKAGE)_$(ARCH).deb
 
 # Where rustup puts cargo, for the run in which `setup` has just installed it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -48,7 +49,7 @@ package: release ## Build the deb into build/
 	$(call stage,package,$(MAKE) --no-print-directory --silent "$(DEB)"; ls -l "$(DEB)")
 
 # cargo leaves the binary's time alone when nothing changed, and so does this.
-$(DEB): $(BINARY) systemd/photos-agent.service docs/operator.md packaging/config.toml \
+$(DEB): $(BINARY) Cargo.lock packaging/notices systemd/photos-agent.service docs/operator.md packaging/config.toml \
 		$(shell find packaging/deb packaging/man -type f)
 	packaging/deb/build $(BINARY) $@
 

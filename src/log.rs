@@ -4,6 +4,7 @@
 //! `journalctl MESSAGE_ID=...` and never change their meaning.
 
 use std::io::IsTerminal as _;
+use std::os::fd::AsFd;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -37,13 +38,33 @@ pub fn start(level: LevelFilter) {
     tracing_subscriber::registry().with(layer).with(level).init();
 }
 
-/// systemd connects the output of its services to the journal and says so (systemd.exec(5)).
-pub fn under_systemd() -> bool {
-    std::env::var_os("JOURNAL_STREAM").is_some() && std::env::var_os("INVOCATION_ID").is_some()
+/// Whether standard error is the journal.
+fn under_systemd() -> bool {
+    std::env::var("JOURNAL_STREAM").is_ok_and(|stream| is_stream(&stream, std::io::stderr()))
+}
+
+/// Whether `stream` (`device:inode`, systemd.exec(5)) names the open file `output`. The variable alone says
+/// nothing: a terminal in a desktop session that systemd started inherits it.
+fn is_stream(stream: &str, output: impl AsFd) -> bool {
+    let Some((device, inode)) = stream.split_once(':') else { return false };
+    let (Ok(device), Ok(inode)) = (device.parse::<u64>(), inode.parse::<u64>()) else { return false };
+    nix::sys::stat::fstat(output).is_ok_and(|file| (file.st_dev, file.st_ino) == (device, inode))
 }
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn an_inherited_stream_is_not_ours() {
+        use std::os::unix::fs::MetadataExt;
+        let [ours, other] = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
+        let name = |file: &std::fs::File| file.metadata().map(|file| format!("{}:{}", file.dev(), file.ino())).unwrap();
+        assert!(super::is_stream(&name(&ours), &ours));
+        assert!(!super::is_stream(&name(&other), &ours));
+        for bad in ["", "1", "1:", ":1", "a:b", "-1:2"] {
+            assert!(!super::is_stream(bad, &ours), "{bad}");
+        }
+    }
+
     #[test]
     fn message_ids_are_what_the_journal_takes() {
         let ids = [super::CONVERGED, super::FAILED, super::REFUSED, super::RESUMED, super::DISPLACED, super::UNIT];

@@ -13,6 +13,9 @@ use crate::host::podman::PodmanError;
 use crate::model::Refusal;
 use crate::record::RecordError;
 
+/// What to do where an ordinary user may not look.
+const AS_ROOT: &str = "run as root: sudo photos-agent ...";
+
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -123,13 +126,16 @@ impl Failure {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Usage { hint, .. } => hint,
+            Self::Podman(error @ PodmanError::Unreachable { .. }) if is_denied(error) => AS_ROOT,
             Self::Podman(PodmanError::Unreachable { .. }) => "systemctl enable --now podman.socket",
+            Self::Record(error) => return hint_of_record(error),
             Self::Lock(_) => "photos-agent status",
-            Self::Apply(error) => match **error {
+            Self::Apply(error) => match &**error {
                 ApplyError::Step { .. } => "mend what is named above, then: photos-agent apply",
                 ApplyError::Unsettled(_) => "photos-agent plan",
                 ApplyError::Locked(_) => "photos-agent status",
-                ApplyError::Refused(_) | ApplyError::Record(_) => return None,
+                ApplyError::Record(error) => return hint_of_record(error),
+                ApplyError::Refused(_) => return None,
             },
             _ => return None,
         };
@@ -143,6 +149,32 @@ impl Failure {
             _ => 1,
         }
     }
+}
+
+/// What to do about records that cannot be used; nothing where the error says it itself.
+pub(super) fn hint_of_record(error: &RecordError) -> Option<String> {
+    match error {
+        RecordError::File(_) if is_denied(error) => Some(AS_ROOT.to_owned()),
+        RecordError::Damaged { path, .. } => {
+            let path = path.display();
+            let lost = if path.to_string().ends_with("images.lock") { " (tags are asked for anew)" } else { "" };
+            Some(format!("mv {path} {path}.aside, then: photos-agent apply{lost}"))
+        }
+        RecordError::File(_) | RecordError::Newer { .. } => None,
+    }
+}
+
+/// Whether the system said that this user may not.
+fn is_denied(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let system = error.downcast_ref::<std::io::Error>();
+        if system.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The causes, without those that say only what their own cause says.

@@ -12,8 +12,16 @@ use crate::record::{Entry, Generation, Generations, History, Outcome, Pending};
 #[derive(Serialize)]
 struct Body {
     pending: Option<Pending>,
-    operations: Vec<Entry>,
+    operations: Vec<Operation>,
     generations: Vec<Summary>,
+}
+
+#[derive(Serialize)]
+struct Operation {
+    #[serde(flatten)]
+    entry: Entry,
+    /// How often in a row it failed the same way.
+    times: u64,
 }
 
 #[derive(Serialize)]
@@ -32,8 +40,8 @@ impl From<Generation> for Summary {
 }
 
 pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
-    let mut operations = History::new(&context.root).entries()?;
-    operations.reverse();
+    let counted = History::new(&context.root).counted()?.into_iter().rev();
+    let operations = counted.map(|(entry, times)| Operation { entry, times }).collect();
     let generations = Generations::new(&context.root);
     let mut summaries = Vec::new();
     for number in generations.numbers()?.into_iter().rev() {
@@ -53,15 +61,16 @@ fn text(body: &Body, verbose: bool) -> String {
     if body.operations.is_empty() && body.generations.is_empty() {
         text.push_str("No operation yet.\n");
     }
-    for entry in &body.operations {
+    for Operation { entry, times } in &body.operations {
         let outcome = match &entry.outcome {
             Outcome::Done => "done".to_owned(),
             Outcome::Failed(why) => format!("failed: {}", why.lines().next().unwrap_or_default()),
             Outcome::Interrupted => "interrupted".to_owned(),
         };
         let generation = entry.generation.map(|number| format!(", generation {number}")).unwrap_or_default();
+        let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
         let started = time::local(entry.started);
-        let _ = writeln!(text, "{:>5}  {started}  {}  {outcome}{generation}", entry.id, entry.command);
+        let _ = writeln!(text, "{:>5}  {started}  {}  {outcome}{generation}{times}", entry.id, entry.command);
         for step in entry.steps.iter().filter(|_| verbose) {
             let took = step.took_ms.map_or_else(|| "not ended".to_owned(), |ms| format!("{ms} ms"));
             let _ = writeln!(text, "         {} ({}; {took})", step.step, step.reason);

@@ -16,12 +16,12 @@ use crate::cli::{Context, time};
 use crate::config::Settings;
 use crate::host::storage::{Space, space};
 use crate::host::{Host, immich, lock};
-use crate::model::{ActiveState, HostPath, Refusal, UnitName, UnitState};
+use crate::model::{ActiveState, HostPath, LoadState, Refusal, Service, UnitName, UnitState};
 use crate::record::{Generations, Pending};
 
 #[derive(Serialize)]
 struct Body {
-    /// Every service is up and healthy, and nothing is pending.
+    /// Every service is up and healthy but for masked ones, and nothing is pending.
     well: bool,
     release: String,
     generation: Option<u32>,
@@ -49,6 +49,8 @@ struct Row {
     since: Option<Timestamp>,
     restarts: u32,
     image: Option<String>,
+    /// The operator has masked it, so that it stays down.
+    masked: bool,
 }
 
 pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
@@ -72,6 +74,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
             since: since(&state),
             restarts: state.restarts,
             image,
+            masked: state.load == LoadState::Masked,
         }
     };
     let services: Vec<Row> = survey
@@ -84,9 +87,11 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     let plan = &survey.plan;
     let listen = settings.immich.listen;
     let answers = immich::answers(listen).await;
-    let healthy = services.iter().all(|row| row.health.as_deref() == Some("healthy"));
+    // Who is masked is down on purpose, and the server is who answers.
+    let server = Service::Server.unit();
+    let silent = services.iter().any(|row| row.masked && row.unit.as_str() == server);
     Ok(Body {
-        well: healthy && answers && plan.is_empty(),
+        well: all_healthy(&services) && (answers || silent) && plan.is_empty(),
         release: settings.immich.version.to_string(),
         generation: Generations::new(&context.root).numbers()?.into_iter().max(),
         target: row(&survey.desired.target, None, None),
@@ -100,6 +105,11 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         refusals: plan.refusals.clone(),
         notes: plan.notes.clone(),
     })
+}
+
+/// Whether every service is healthy that the operator did not mask.
+fn all_healthy(services: &[Row]) -> bool {
+    services.iter().all(|row| row.masked || row.health.as_deref() == Some("healthy"))
 }
 
 /// Health of each service's container; none where there is no container or Podman is silent.
@@ -169,7 +179,7 @@ fn text(body: &Body) -> String {
             let _ = writeln!(text, "Pending: {}; see: photos-agent plan", count(steps, "step"));
         }
     }
-    if !body.answers && body.services.iter().all(|row| row.health.as_deref() == Some("healthy")) {
+    if !body.answers && !body.well && all_healthy(&body.services) {
         let _ = writeln!(text, "Healthy but out of reach; next: systemctl reload photos-firewall");
     }
     for note in &body.notes {
@@ -184,6 +194,31 @@ fn describe(row: &Row) -> String {
     let since = row.since.map(time::local).unwrap_or_default();
     let restarts =
         if row.restarts > 0 { format!("  {}", count(row.restarts as usize, "restart")) } else { String::new() };
-    let line = format!("  {:<24} {:<9} {health:<10} {since}{restarts}", row.unit.as_str(), row.active);
+    let active = if row.masked && row.active == word(ActiveState::Inactive) { "masked" } else { &row.active };
+    let line = format!("  {:<24} {active:<9} {health:<10} {since}{restarts}", row.unit.as_str());
     format!("{}\n", line.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masked_service_is_down_on_purpose() {
+        let row = |health: Option<&str>, masked: bool| Row {
+            unit: Service::Ml.unit().parse().unwrap(),
+            active: word(if health.is_some() { ActiveState::Active } else { ActiveState::Inactive }).to_owned(),
+            sub: String::new(),
+            health: health.map(str::to_owned),
+            since: None,
+            restarts: 0,
+            image: None,
+            masked,
+        };
+        assert!(all_healthy(&[row(Some("healthy"), false), row(None, true)]));
+        assert!(!all_healthy(&[row(Some("healthy"), false), row(None, false)]));
+        assert!(!all_healthy(&[row(Some("unhealthy"), false)]));
+        assert!(describe(&row(None, true)).contains(" masked "), "{}", describe(&row(None, true)));
+        assert!(describe(&row(None, false)).contains(" inactive "));
+    }
 }

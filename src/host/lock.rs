@@ -2,8 +2,9 @@
 //!
 //! flock(2) on a file below /run: the kernel lets go of it however its holder dies.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Seek, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Permission bits of the lock file.
+const MODE: u32 = 0o600;
 
 /// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +52,7 @@ pub async fn take(path: &Path, who: &str, patience: Duration) -> Result<Lock, Lo
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(path).map_err(failed)?;
+    let mut file = open(path).map_err(failed)?;
     let begun = Instant::now();
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -67,6 +71,14 @@ pub async fn take(path: &Path, who: &str, patience: Duration) -> Result<Lock, Lo
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
+}
+
+/// Root's alone: whoever may open a file for reading may lock it, and an ordinary user could keep the agent
+/// from its work for ever. The mode is set on the open file as well, since an older agent made it readable.
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::options().create(true).truncate(false).read(true).write(true).mode(MODE).open(path)?;
+    file.set_permissions(Permissions::from_mode(MODE))?;
+    Ok(file)
 }
 
 /// Who holds the lock now, if anybody does. Takes nothing and writes nothing.
@@ -93,5 +105,15 @@ mod tests {
         drop(first);
         assert_eq!(holder(&path), None);
         take(&path, "photos-agent secret", Duration::from_millis(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_else_can_lock_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        take(&path, "photos-agent apply", PATIENCE).await.unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
     }
 }

@@ -20,11 +20,6 @@ impl Digest {
         }
         Ok(())
     }
-
-    /// The first twelve hex digits, as people write digests.
-    pub fn short(&self) -> &str {
-        self.0.get(7..19).unwrap_or(&self.0)
-    }
 }
 checked_text!(Digest);
 

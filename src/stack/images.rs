@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Facts, Refusal};
 use crate::catalogue::{self, Entry};
 use crate::config::Settings;
-use crate::model::{Component, Digest, ImageRef, PostgresMajor, Service};
+use crate::model::{Component, Digest, ImageRef, PostgresMajor, Release, Service};
 
 /// The images of all services, and the catalogue's entry that they belong to.
 pub(super) struct Images {
@@ -39,7 +39,7 @@ impl Images {
 
 /// Chooses the images for these settings and the cluster on disk.
 pub(super) fn choose(settings: &Settings, facts: &Facts) -> Result<Images, Refusal> {
-    let entry = catalogue::find(&settings.immich.version).ok_or_else(|| unknown_release(settings))?;
+    let entry = entry(settings).ok_or_else(|| unknown_release(settings))?;
     let major = major(settings, facts, entry)?;
     let mut written = BTreeMap::from([
         (Component::Server, entry.server.clone()),
@@ -58,6 +58,19 @@ pub(super) fn choose(settings: &Settings, facts: &Facts) -> Result<Images, Refus
         return Err(no_image(major, entry));
     }
     Ok(Images { entry, major, written })
+}
+
+/// The catalogue's entry. For a release that it lacks, whose server and machine learning the operator named, that of
+/// the nearest release: the other images and the health commands seldom change from one release to the next.
+fn entry(settings: &Settings) -> Option<&'static Entry> {
+    let version = &settings.immich.version;
+    let named = [Component::Server, Component::Ml].iter().all(|component| settings.images.contains_key(component));
+    catalogue::find(version).or_else(|| nearest(catalogue::releases(), version).filter(|_| named))
+}
+
+/// The newest release that is not newer than `version`, else the newest of all. `entries` is newest first.
+fn nearest<'a>(entries: &'a [Entry], version: &Release) -> Option<&'a Entry> {
+    entries.iter().find(|entry| entry.release <= *version).or_else(|| entries.first())
 }
 
 /// The major version: the cluster's on disk, else the operator's, else that of the operator's image, else the
@@ -99,7 +112,10 @@ fn unknown_release(settings: &Settings) -> Refusal {
     Refusal::new(
         "immich.version",
         format!("This photos-agent does not know Immich {}.", settings.immich.version),
-        format!("Set `version` in [immich] to one of {}, or upgrade photos-agent.", known.join(", ")),
+        format!(
+            "Set `version` in [immich] to one of {}, name its `server` and `ml` in [images], or upgrade photos-agent.",
+            known.join(", ")
+        ),
     )
 }
 
@@ -123,4 +139,19 @@ fn no_image(major: PostgresMajor, entry: &Entry) -> Refusal {
         format!("Immich {} has no image with PostgreSQL {major} in the catalogue.", entry.release),
         "Name an image that has it: `postgres = \"...\"` in [images].",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_release_goes_by_the_one_before_it() {
+        let releases = catalogue::releases();
+        let nearest = |text: &str| nearest(releases, &text.parse().unwrap()).unwrap().release.to_string();
+        assert_eq!(nearest("v3.1.9"), "v3.1.0");
+        assert_eq!(nearest("v3.1.0"), "v3.1.0");
+        assert_eq!(nearest("v99.0.0"), releases[0].release.to_string());
+        assert_eq!(nearest("v0.0.1"), releases[0].release.to_string());
+    }
 }

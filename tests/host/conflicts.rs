@@ -38,8 +38,8 @@ fn mistaken(host: &Host, text: &str, place: &str, hint: &str) {
     for command in ["plan", "apply", "status", "doctor", "config check"] {
         let said = host.fails(64, &format!("photos-agent {command}"));
         let place = format!("/etc/photos-agent/config.d/50-mine.toml:{place}: ");
-        assert_eq!(said.err.matches(&place).count(), 1, "{place} once in: {}", said.all());
-        assert!(said.err.contains(hint), "{hint} in: {}", said.all());
+        assert_eq!(said.all().matches(&place).count(), 1, "{place} once in: {}", said.all());
+        assert!(said.all().contains(hint), "{hint} in: {}", said.all());
     }
     host.ok(
         "photos-agent --json apply | jq -e '.kind == \"error\" and (.diagnostics[0] | .file and .line and .column)'",

@@ -56,6 +56,30 @@ impl Sealed {
         self.done(&self.command(arguments).output().unwrap())
     }
 
+    /// Lets other users in.
+    fn open(&self, mode: u32) {
+        fs::set_permissions(self.0.path(), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// As a user who is not root.
+    fn ordinary(&self, arguments: &[&str]) -> Done {
+        // Where the build lies, another user may not get to.
+        let public = tempfile::tempdir().unwrap();
+        fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let binary = public.path().join("photos-agent");
+        fs::copy(BINARY, &binary).unwrap();
+        let mut command = if nix::unistd::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary);
+            command
+        } else {
+            Command::new(&binary)
+        };
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+        command.arg("--root").arg(self.0.path()).args(arguments).stdin(Stdio::null());
+        self.done(&command.output().unwrap())
+    }
+
     /// The folder's name is another one each time.
     fn done(&self, output: &Output) -> Done {
         let text =
@@ -183,7 +207,7 @@ fn config_schema_is_a_schema_with_and_without_json() {
 #[test]
 fn a_mistake_is_64_with_file_line_column_and_the_nearest_key() {
     let sealed = Sealed::configured("[storage]\nroot = \"/srv/photos\"\n\n[imich]\nversion = \"v3.2.2\"\n");
-    for command in [vec!["config", "check"], vec!["plan"], vec!["status"], vec!["doctor"], vec!["config", "show"]] {
+    for command in [vec!["config", "check"], vec!["plan"], vec!["status"], vec!["config", "show"]] {
         let done = sealed.run(&command);
         assert_eq!((done.code, done.out.as_str()), (64, ""), "{command:?}: {done:?}");
         assert!(done.err.contains("config.toml:4:2") && done.err.contains("`immich`"), "{command:?}: {}", done.err);
@@ -227,6 +251,73 @@ fn without_a_bus_a_plan_is_refused_and_says_so() {
 }
 
 #[test]
+fn the_doctor_sees_everything_that_is_wrong_at_once() {
+    let sealed = Sealed::configured("[imich]\nversion = \"v3.2.2\"\n");
+    sealed.write("var/lib/photos-agent/images.lock", "{");
+    let done = sealed.run(&["doctor"]);
+    assert_eq!(done.code, 64, "{done:?}");
+    for part in [
+        "FAILS    configuration: ROOT/etc/photos-agent/config.toml:1:2: ",
+        "did you mean `immich`?",
+        "next: photos-agent config check",
+        "FAILS    system bus: ",
+        "Podman: ",
+        "quadlet generator: ",
+        "FAILS    records: ROOT/var/lib/photos-agent/images.lock is damaged",
+        "unknown  storage and foreign objects: ",
+        "unknown  units: ",
+        "firewall: ",
+        "inner network: ",
+    ] {
+        assert!(done.out.contains(part), "{part}: {}", done.out);
+    }
+}
+
+#[test]
+fn damaged_records_are_named_with_the_way_out() {
+    let sealed = Sealed::configured(SOME_KEYS);
+    sealed.write("var/lib/photos-agent/images.lock", "{");
+    let remedy = "mv ROOT/var/lib/photos-agent/images.lock ROOT/var/lib/photos-agent/images.lock.aside";
+    for command in ["plan", "status"] {
+        let done = sealed.run(&[command]);
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(done.err.contains(remedy) && done.err.contains("asked for anew"), "{}", done.err);
+    }
+    let done = sealed.run(&["doctor"]);
+    assert_eq!((done.code, done.out.contains(remedy)), (2, true), "{done:?}");
+}
+
+#[test]
+fn what_cannot_be_had_is_refused_and_the_doctor_says_more() {
+    let sealed = Sealed::configured("[postgres]\nmajor = 16\n");
+    sealed.write("var/lib/photos/live/postgres/PG_VERSION", "17\n");
+    let done = sealed.run(&["status"]);
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.err.starts_with("refused: postgres.major: ") && done.err.contains("  next: "), "{done:?}");
+    let done = sealed.run(&["doctor"]);
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.out.contains("postgres.major: ") && done.out.contains("records: readable"), "{}", done.out);
+}
+
+#[test]
+fn an_ordinary_user_is_told_to_be_root_and_what_is_unknown() {
+    let sealed = Sealed::new();
+    sealed.write("var/lib/photos-agent/images.lock", "{}");
+    sealed.open(0o755);
+    fs::set_permissions(sealed.0.path().join("var/lib/photos-agent"), fs::Permissions::from_mode(0o000)).unwrap();
+    let done = sealed.ordinary(&["doctor"]);
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.out.contains("FAILS    root: ") && done.out.contains("next: sudo photos-agent doctor"), "{done:?}");
+    for what in ["records", "Podman", "storage and foreign objects", "units"] {
+        assert!(done.out.contains(&format!("unknown  {what}: ")), "{what}: {}", done.out);
+    }
+    let done = sealed.ordinary(&["status"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.err.contains("next: run as root: sudo photos-agent"), "{done:?}");
+    fs::set_permissions(sealed.0.path().join("var/lib/photos-agent"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
 fn looking_writes_nothing() {
     let sealed = Sealed::configured(SOME_KEYS);
     sealed.write("var/lib/photos-agent/history.jsonl", "");
@@ -251,23 +342,10 @@ fn looking_writes_nothing() {
 
 #[test]
 fn what_changes_the_host_needs_root_and_says_so_first() {
-    // Where the build lies, another user may not get to.
-    let public = tempfile::tempdir().unwrap();
-    fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let binary = public.path().join("photos-agent");
-    fs::copy(BINARY, &binary).unwrap();
     let sealed = Sealed::new();
-    fs::set_permissions(sealed.0.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    sealed.open(0o777);
     for arguments in [&["apply"][..], &["daemon"], &["secret", "set", "photos-db-password"]] {
-        let mut command = if nix::unistd::geteuid().is_root() {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary);
-            command
-        } else {
-            Command::new(&binary)
-        };
-        command.arg("--root").arg(sealed.0.path()).args(arguments).stdin(Stdio::null());
-        let done = sealed.done(&command.output().unwrap());
+        let done = sealed.ordinary(arguments);
         assert_eq!(done.code, 3, "{arguments:?}: {done:?}");
         assert!(done.err.contains("needs root") && done.err.contains("sudo"), "{arguments:?}: {done:?}");
     }

@@ -235,6 +235,21 @@ fn data_is_mounted_where_the_image_of_that_major_keeps_it() {
     }
 }
 
+#[test]
+fn a_release_that_the_catalogue_lacks_runs_on_the_operators_images() {
+    let mut settings = empty();
+    settings.immich.version = "v3.1.7".parse().unwrap();
+    let own = |component: Component, name: &str| (component, format!("ghcr.io/mine/{name}:v3.1.7").parse().unwrap());
+    settings.images = BTreeMap::from([own(Component::Server, "server")]);
+    assert_eq!(desire(&settings, &bare()).unwrap_err().what, "immich.version");
+    settings.images.extend([own(Component::Ml, "ml")]);
+    let desired = desire(&settings, &bare()).unwrap();
+    assert_eq!(desired.images[&Component::Server].to_string(), "ghcr.io/mine/server:v3.1.7");
+    assert_eq!(desired.images[&Component::Redis].to_string(), "docker.io/valkey/valkey:9");
+    let file = desired.files.iter().find(|file| file.path.as_str().ends_with("/immich-server.container")).unwrap();
+    assert!(file.text.contains("HealthCmd=immich-healthcheck\n"), "{}", file.text);
+}
+
 /// A change of the settings or the facts, and words that the refusal has to contain.
 type Refused = (fn(&mut Settings, &mut Facts), &'static [&'static str]);
 

@@ -1,0 +1,218 @@
+//! The checks, in the order in which their remedies are to be done.
+
+use super::{Check, Finding, Known, Silence, is_root};
+use crate::cli::failure::{Failure, hint_of_record};
+use crate::config::Diagnostic;
+use crate::host::{generator, kernel, process};
+use crate::model::{LoadState, Refusal, Root, UnitName};
+use crate::observe::chain;
+use crate::quadlet::{FLOOR, PodmanVersion};
+use crate::record::{Generations, History, ImageLock, Pending, installed};
+use crate::stack::{FIREWALL, INNER_INTERFACE};
+
+/// Oldest systemd that knows every key of the units: photos-agent.service has `RestartSteps=`.
+const SYSTEMD: u32 = 254;
+
+/// Between the remedies of one check.
+const BETWEEN: &str = "\n               ";
+
+pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
+    let check = |what, finding| Check { what, finding };
+    vec![
+        check("configuration", configuration(known)),
+        check("root", as_root()),
+        check("cgroups", cgroups(root)),
+        check("systemd", systemd()),
+        check("system bus", bus(known)),
+        check("Podman", podman(known)),
+        check("quadlet generator", quadlet()),
+        check("records", records(root)),
+        check("storage and foreign objects", refusals(known)),
+        check("units", units(known)),
+        check("firewall", firewall()),
+        check("inner network", inner_network(root)),
+    ]
+}
+
+fn configuration(known: &Known) -> Finding {
+    match &known.loaded {
+        Ok(_) => Finding::holds("no mistake"),
+        Err(Failure::Config(mistakes)) => {
+            let mistakes: Vec<String> = mistakes.iter().map(on_one_line).collect();
+            Finding::fails(mistakes.join("\n         "), "photos-agent config check")
+        }
+        Err(error) => Finding::fails(chain(error), "photos-agent config check"),
+    }
+}
+
+/// A mistake without its excerpt, which `config check` shows.
+fn on_one_line(mistake: &Diagnostic) -> String {
+    let place = mistake.position.map(|position| format!(":{position}")).unwrap_or_default();
+    let parts = [
+        mistake.expected.as_ref().map(|expected| format!("expected {expected}")),
+        mistake.found.as_ref().map(|found| format!("found {found}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let mut texts = vec![mistake.message.clone(), parts.join(", ")];
+    texts.extend(mistake.help.clone());
+    texts.retain(|text| !text.is_empty());
+    format!("{}{place}: {}", mistake.file, texts.join("; "))
+}
+
+fn as_root() -> Finding {
+    if is_root() {
+        return Finding::holds("yes");
+    }
+    Finding::fails("apply needs it, and without it not everything can be looked at", "sudo photos-agent doctor")
+}
+
+fn cgroups(root: &Root) -> Finding {
+    // Limits and the freezer of a snapshot are those of version 2; Podman 6 knows no other.
+    if root.join("/sys/fs/cgroup/cgroup.controllers").exists() {
+        return Finding::holds("version 2");
+    }
+    Finding::fails(
+        "not version 2",
+        "remove systemd.unified_cgroup_hierarchy=0 from the kernel's command line and reboot",
+    )
+}
+
+fn systemd() -> Finding {
+    let said = match process::run("systemctl", &["--version".as_ref()]) {
+        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Err(error) => return Finding::fails(chain(&error), "boot the host with systemd"),
+    };
+    match version_of_systemd(&said) {
+        Some(version) if version >= SYSTEMD => Finding::holds(format!("version {version}")),
+        Some(version) => Finding::fails(
+            format!("version {version} does not know all keys of the units"),
+            format!("upgrade to systemd {SYSTEMD} or newer (Debian 13, Fedora 39)"),
+        ),
+        None => Finding::unknown("systemctl does not tell its version"),
+    }
+}
+
+/// From `systemd 257 (257.9-1~deb13u1)`.
+fn version_of_systemd(said: &str) -> Option<u32> {
+    said.split_whitespace().nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn bus(known: &Known) -> Finding {
+    match &known.bus {
+        Ok(()) => Finding::holds("systemd answers"),
+        Err(why) => Finding::fails(why, "systemctl status dbus.socket"),
+    }
+}
+
+fn podman(known: &Known) -> Finding {
+    let version = match &known.podman {
+        Ok(version) => version,
+        Err(why) => return Finding::fails_for_root(why, "systemctl enable --now podman.socket"),
+    };
+    let mut numbers = version.split('.').map_while(|part| part.parse().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) if PodmanVersion(major, minor) < FLOOR => Finding::fails(
+            format!("version {version} does not know all keys of the units"),
+            format!("upgrade to Podman {FLOOR} or newer"),
+        ),
+        _ => Finding::holds(format!("version {version}")),
+    }
+}
+
+fn quadlet() -> Finding {
+    match generator::find() {
+        Ok(path) => Finding::holds(path),
+        Err(error) => Finding::fails(error.to_string(), "install the podman package whole"),
+    }
+}
+
+fn records(root: &Root) -> Finding {
+    let read = [
+        ImageLock::read(root).map(drop),
+        installed(root).map(drop),
+        Pending::read(root).map(drop),
+        Generations::new(root).last().map(drop),
+        History::new(root).entries().map(drop),
+    ];
+    let errors: Vec<_> = read.into_iter().filter_map(Result::err).collect();
+    if errors.is_empty() {
+        return Finding::holds("readable");
+    }
+    let whys: Vec<String> = errors.iter().map(|error| chain(error)).collect();
+    let mend = || "mend what is named above, then: photos-agent doctor".to_owned();
+    let remedies: Vec<String> = errors.iter().map(|error| hint_of_record(error).unwrap_or_else(mend)).collect();
+    Finding::fails_for_root(whys.join("; "), remedies.join(BETWEEN))
+}
+
+fn refusals(known: &Known) -> Finding {
+    match &known.survey {
+        Ok(survey) if survey.plan.refusals.is_empty() => Finding::holds("nothing in the way"),
+        Ok(survey) => refused(&survey.plan.refusals),
+        Err(Silence::Refused(refusals)) => refused(refusals),
+        Err(Silence::Because(why)) => Finding::unknown(why),
+    }
+}
+
+fn refused(refusals: &[Refusal]) -> Finding {
+    let whys: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    let remedies: Vec<&str> = refusals.iter().map(|refusal| refusal.remedy.as_str()).collect();
+    Finding::fails_for_root(whys.join("; "), remedies.join(BETWEEN))
+}
+
+fn units(known: &Known) -> Finding {
+    let survey = match &known.survey {
+        Ok(survey) => survey,
+        Err(Silence::Refused(_)) => return Finding::unknown("what is wanted is refused"),
+        Err(Silence::Because(why)) => return Finding::unknown(why),
+    };
+    let Ok(states) = &survey.observed.units else {
+        return Finding::unknown("systemd does not answer");
+    };
+    let is_there = |unit: &&UnitName| {
+        states.get(*unit).is_some_and(|state| matches!(state.load, LoadState::Loaded | LoadState::Masked))
+    };
+    let missing: Vec<&str> = survey.desired.units().filter(|unit| !is_there(unit)).map(UnitName::as_str).collect();
+    if missing.is_empty() {
+        return Finding::holds("all loaded");
+    }
+    Finding::fails(format!("not loaded: {}", missing.join(", ")), "photos-agent apply")
+}
+
+fn firewall() -> Finding {
+    let arguments = ["list", "table", "inet", "photos_agent"].map(std::convert::AsRef::as_ref);
+    match process::run("nft", &arguments) {
+        Ok(_) => Finding::holds("rules are loaded"),
+        Err(process::ProcessError::NotRun { .. }) => {
+            Finding::fails("nft is not installed", "apt install nftables, or dnf install nftables")
+        }
+        Err(error) if !is_root() => Finding::unknown(error.to_string()),
+        Err(_) => {
+            Finding::fails("its rules are not loaded", format!("photos-agent apply, then: systemctl start {FIREWALL}"))
+        }
+    }
+}
+
+fn inner_network(root: &Root) -> Finding {
+    match kernel::observe(root, INNER_INTERFACE).unwrap_or_default().inner_forwarding {
+        None => Finding::holds(format!("{INNER_INTERFACE} is not up")),
+        Some(false) => Finding::holds(format!("{INNER_INTERFACE} forwards nothing")),
+        Some(true) => Finding::fails(format!("{INNER_INTERFACE} forwards"), "photos-agent apply"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_tells_its_version_in_more_than_one_way() {
+        for (said, version) in [
+            ("systemd 257 (257.9-1~deb13u1)\n+PAM", Some(257)),
+            ("systemd 258~rc1 (258~rc1-1)", Some(258)),
+            ("systemd", None),
+            ("", None),
+        ] {
+            assert_eq!(version_of_systemd(said), version, "{said}");
+        }
+    }
+}
