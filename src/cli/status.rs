@@ -66,6 +66,8 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     let health = health(host, &survey).await;
     let row = |unit: &UnitName, image: Option<String>, health: Option<String>| {
         let state = state(&survey, unit);
+        // Of a unit that is down, Podman may still hold what it last saw.
+        let health = health.filter(|_| matches!(state.active, ActiveState::Active | ActiveState::Activating));
         Row {
             unit: unit.clone(),
             active: word(state.active).to_owned(),
