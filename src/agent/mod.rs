@@ -40,10 +40,8 @@ pub async fn run(mut host: Host, load: impl Fn() -> Result<Loaded, Diagnostics>)
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         };
-        if converged == Some(false)
-            && let Ok(fresh) = Host::new(host.root.clone())
-        {
-            // Whatever failed may have been the connection: a lost bus does not come back on an old one.
+        // The next turn has connections of its own: a bus that was lost meanwhile does not come back on an old one.
+        if let Ok(fresh) = Host::new(host.root.clone()) {
             host = fresh;
         }
         let retry = match converged {
