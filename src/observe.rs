@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::Settings;
 use crate::host::files::FileError;
 use crate::host::{Host, files, generator, kernel, storage};
-use crate::model::{HostPath, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root, UnitName, UnitState};
+use crate::model::{
+    HostPath, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root, Subvolume, UnitName, UnitState,
+};
 use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
-use crate::record::{Generation, Generations, ImageLock, Pending, RecordError, Texts, installed, places};
+use crate::record::{Generation, Generations, ImageLock, Pending, RecordError, Texts, first_starts, installed, places};
 use crate::stack::{self, Desired, Facts, INNER_INTERFACE, Programs, QUADLETS};
 
 /// Folders in which quadlet looks for units, other than the agent's own (podman-systemd.unit(5)).
@@ -32,8 +34,11 @@ pub enum FactsError {
 pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
     let lock = ImageLock::read(root)?.images().clone();
     let mut cluster = None;
-    for path in stack::cluster_versions(settings) {
-        cluster = cluster.or(cluster_version(root, &path)?);
+    // One that was cut off at its first start is no cluster yet, whatever its files say.
+    if !first_starts(root)?.contains(&Subvolume::Postgres) {
+        for path in stack::cluster_versions(settings) {
+            cluster = cluster.or(cluster_version(root, &path)?);
+        }
     }
     let local_time = root.join("/etc/localtime").exists();
     Ok(Facts { lock, cluster, local_time, programs: programs(root) })
@@ -91,6 +96,7 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         converged: last.is_some(),
         known: places(&host.root)?,
         recorded,
+        first_starts: first_starts(&host.root)?,
         stack_was_stopped: pending.is_some_and(|pending| pending.stack_was_stopped),
         selinux: kernel::has_selinux(&host.root),
     })

@@ -4,6 +4,7 @@
 //! not wait for it. It converges at its start and on SIGHUP, and again after a failure, at growing
 //! intervals. Stopping it stops nothing else; an operation that a stop cuts off goes on at the next start.
 
+mod resolve;
 mod status;
 
 use std::io;
@@ -16,6 +17,7 @@ use crate::config::{Diagnostics, Loaded};
 use crate::host::Host;
 use crate::log;
 use crate::observe::chain;
+pub use resolve::resolve;
 use status::{Narrator, notify_ready, notify_reloading, notify_status, notify_stopping};
 
 /// First wait after a failure; doubled each time.

@@ -42,6 +42,8 @@ impl Progress for Narrator {
                 tracing::info!(step, reason, "{step}");
                 notify_status(step);
             }
+            // At a boot the services wait for this (photos-resolve.service); the daemon has long been ready.
+            Event::GateOpened => notify_ready(),
             Event::Pulling(image, bytes) => {
                 notify_status(&format!("pull {image}: {} of {} MiB", bytes.current >> 20, bytes.total >> 20));
             }

@@ -3,6 +3,7 @@
 //! One operation: lock, look, plan, refuse or act, look again. The journal is open before the first
 //! change and closed after the last. What to do is the plan's; here is only how.
 
+mod gate;
 mod images;
 mod operation;
 mod progress;
@@ -10,13 +11,16 @@ mod secrets;
 mod steps;
 mod units;
 
+use std::time::Duration;
+
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
+use crate::model::layout::STATE;
 use crate::model::{Refusal, Root};
 use crate::observe::{FactsError, facts, observe};
 use crate::plan::{Observed, Plan, plan};
-use crate::record::{Generation, Generations, Outcome, RecordError, add_places};
+use crate::record::{Generation, Generations, Outcome, Pending, RecordError, add_places};
 use crate::stack::{self, Desired};
 
 pub use operation::Operation;
@@ -101,7 +105,34 @@ pub async fn apply(
     progress: &mut dyn Progress,
 ) -> Result<Report, ApplyError> {
     let _lock = lock::take(&host.root.join(LOCK), command, lock::PATIENCE).await?;
+    operate(host, loaded, command, progress).await
+}
+
+/// The same, if an operation is open once the lock is free: somebody else may have finished it.
+pub async fn resume(
+    host: &Host,
+    loaded: &Loaded,
+    command: &str,
+    progress: &mut dyn Progress,
+) -> Result<Option<Report>, ApplyError> {
+    let _lock = lock::take(&host.root.join(LOCK), command, Duration::MAX).await?;
+    if Pending::read(&host.root)?.is_none() {
+        return Ok(None);
+    }
+    operate(host, loaded, command, progress).await.map(Some)
+}
+
+/// One operation, by whoever holds the lock.
+async fn operate(
+    host: &Host,
+    loaded: &Loaded,
+    command: &str,
+    progress: &mut dyn Progress,
+) -> Result<Report, ApplyError> {
     let mut operation = Operation::begin(&host.root, command)?;
+    if operation.lets_services_start() {
+        progress.hear(Event::GateOpened);
+    }
     let result = converge(host, loaded, &mut operation, progress).await;
     match result {
         Ok((survey, more)) => {
@@ -160,5 +191,5 @@ fn generation(loaded: &Loaded, desired: &Desired, created: jiff::Timestamp) -> G
 
 /// The place where texts that somebody had edited are kept.
 pub fn displaced(root: &Root, operation: u64, name: &str) -> std::path::PathBuf {
-    root.join(format!("{}/displaced/{operation:06}-{name}", crate::record::STATE))
+    root.join(format!("{STATE}/displaced/{operation:06}-{name}"))
 }

@@ -1,13 +1,16 @@
 //! The journal of one operation: open before the first change, closed after the last.
 //!
-//! An operation that finds nothing to do leaves no trace. One that fails after it stopped the stack
-//! stays open, so that the next run knows that it was not the operator who stopped it.
+//! An operation that finds nothing to do leaves no trace. What must not meet a starting service is done
+//! behind the closed gate, and one that fails there stays open: the next run, or the next boot, takes
+//! it up before any service starts.
 
 use std::time::Instant;
 
 use jiff::Timestamp;
 
+use crate::apply::gate;
 use crate::model::Root;
+use crate::plan::{Gate, Step};
 use crate::record::{Entry, History, Outcome, Pending, RecordError, StepRecord};
 
 /// An operation under the lock.
@@ -18,6 +21,8 @@ pub struct Operation<'a> {
     open: Option<Pending>,
     resumed: Option<u64>,
     stack_was_stopped: bool,
+    /// Whether something is half-done that no service may meet, and whether it was before the last step.
+    held: (bool, bool),
 }
 
 impl<'a> Operation<'a> {
@@ -26,13 +31,16 @@ impl<'a> Operation<'a> {
         let before = Pending::read(root)?;
         let resumed = before.as_ref().map(|pending| pending.id);
         let stack_was_stopped = before.as_ref().is_some_and(|pending| pending.stack_was_stopped);
+        let held = before.as_ref().is_some_and(|pending| pending.holds);
         if let Some(pending) = before {
             History::new(root).append(&entry(&pending, Outcome::Interrupted, None))?;
-            if !stack_was_stopped {
-                Pending::remove(root)?;
+            // Its journal stays until this one has its own: a fault in between must not make it forgotten.
+            if !held {
+                gate::open(root)?;
             }
         }
-        Ok(Self { root, command: command.to_owned(), open: None, resumed, stack_was_stopped })
+        let command = command.to_owned();
+        Ok(Self { root, command, open: None, resumed, stack_was_stopped, held: (held, held) })
     }
 
     /// The interrupted operation that this one goes on from; told once.
@@ -45,25 +53,61 @@ impl<'a> Operation<'a> {
         self.open.as_ref().map_or(0, |pending| pending.id)
     }
 
-    /// Writes down that `step` begins, before anything is done for it.
-    pub fn step(&mut self, step: &str, reason: &str, stops_stack: bool) -> Result<Instant, RecordError> {
+    /// Writes down that `step` begins, before anything is done for it, and opens or closes the gate.
+    pub fn step(&mut self, step: &Step, reason: &str) -> Result<Instant, RecordError> {
+        let stops = *step == Step::StopStack { resume: true };
+        self.begin_step(step.to_string(), reason, step.gate(), stops)
+    }
+
+    /// The same for what is no step of a plan.
+    pub fn begin_step(
+        &mut self,
+        step: String,
+        reason: &str,
+        gate: Gate,
+        stops_stack: bool,
+    ) -> Result<Instant, RecordError> {
+        let held = match gate {
+            Gate::Starts { .. } => false,
+            Gate::Open => self.held.0,
+            Gate::Closed => true,
+        };
+        self.held = (held, self.held.0);
         let mut pending = match self.open.take() {
             Some(pending) => pending,
-            None => Pending {
-                schema: 0,
-                id: History::new(self.root).next_id()?,
-                command: self.command.clone(),
-                started: Timestamp::now(),
-                agent: env!("CARGO_PKG_VERSION").to_owned(),
-                stack_was_stopped: self.stack_was_stopped,
-                steps: Vec::new(),
-            },
+            None => self.number()?,
         };
         pending.stack_was_stopped |= stops_stack;
-        pending.steps.push(StepRecord { step: step.to_owned(), reason: reason.to_owned(), took_ms: None });
+        pending.holds = held || gate == Gate::Starts { first: true };
+        pending.steps.push(StepRecord { step, reason: reason.to_owned(), took_ms: None });
+        // Never a journal without the file that keeps the gate open: a service that dies meanwhile must come back.
+        if !held {
+            gate::open(self.root)?;
+        }
         pending.write(self.root)?;
+        if held {
+            gate::close(self.root)?;
+        }
         self.open = Some(pending);
         Ok(Instant::now())
+    }
+
+    fn number(&self) -> Result<Pending, RecordError> {
+        Ok(Pending {
+            schema: 0,
+            id: History::new(self.root).next_id()?,
+            command: self.command.clone(),
+            started: Timestamp::now(),
+            agent: env!("CARGO_PKG_VERSION").to_owned(),
+            stack_was_stopped: self.stack_was_stopped,
+            holds: self.held.0,
+            steps: Vec::new(),
+        })
+    }
+
+    /// Whether services may start now.
+    pub const fn lets_services_start(&self) -> bool {
+        !self.held.0
     }
 
     /// The last step ended. Written with the next one: until then it may run again, as every step may.
@@ -72,6 +116,11 @@ impl<'a> Operation<'a> {
         if let Some(last) = self.open.as_mut().and_then(|pending| pending.steps.last_mut()) {
             last.took_ms = Some(took);
         }
+    }
+
+    /// The last step failed and was undone: nothing of it is left that a service could meet.
+    pub const fn step_undone(&mut self) {
+        self.held.0 = self.held.1;
     }
 
     /// The stack that this operation, or one before it, had stopped is up again.
@@ -93,17 +142,14 @@ impl<'a> Operation<'a> {
         generation: Option<u32>,
     ) -> Result<(Option<u64>, Vec<StepRecord>), RecordError> {
         let done = outcome == Outcome::Done;
-        let Some(pending) = self.open else {
-            if done {
-                Pending::remove(self.root)?;
-            }
-            return Ok((None, Vec::new()));
-        };
-        History::new(self.root).append(&entry(&pending, outcome, generation))?;
-        if done || !pending.stack_was_stopped {
+        if let Some(pending) = &self.open {
+            History::new(self.root).append(&entry(pending, outcome, generation))?;
+        }
+        if done || !self.held.0 {
             Pending::remove(self.root)?;
         }
-        Ok((Some(pending.id), pending.steps))
+        gate::close(self.root)?;
+        Ok(self.open.map_or((None, Vec::new()), |pending| (Some(pending.id), pending.steps)))
     }
 }
 
@@ -123,6 +169,7 @@ fn entry(pending: &Pending, outcome: Outcome, generation: Option<u32>) -> Entry 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::layout::RESOLVING;
 
     fn root() -> (tempfile::TempDir, Root) {
         let folder = tempfile::tempdir().unwrap();
@@ -130,38 +177,59 @@ mod tests {
         (folder, root)
     }
 
-    #[test]
-    fn nothing_done_leaves_no_trace() {
-        let (folder, root) = root();
-        Operation::begin(&root, "apply").unwrap().finish(Outcome::Done, Some(1)).unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    fn start() -> Step {
+        Step::Start { units: Vec::new(), first: Vec::new() }
+    }
+
+    const STOP: Step = Step::StopStack { resume: true };
+
+    /// Whether a service could start now, by the conditions of its unit.
+    fn lets(root: &Root) -> bool {
+        Pending::read(root).unwrap().is_none() || root.join(RESOLVING).exists()
+    }
+
+    /// Whether it could after a boot.
+    fn holds(root: &Root) -> bool {
+        Pending::read(root).unwrap().is_some_and(|pending| pending.holds)
     }
 
     #[test]
-    fn an_interrupted_operation_is_told_once_and_entered_once() {
+    fn nothing_done_leaves_no_trace() {
+        let (_folder, root) = root();
+        Operation::begin(&root, "apply").unwrap().finish(Outcome::Done, Some(1)).unwrap();
+        assert_eq!(Pending::read(&root).unwrap(), None);
+        assert!(!root.join(RESOLVING).exists());
+        assert_eq!(History::new(&root).entries().unwrap(), []);
+    }
+
+    #[test]
+    fn an_interrupted_operation_is_told_until_another_is_open_and_entered_once() {
         let (_folder, root) = root();
         let mut first = Operation::begin(&root, "apply").unwrap();
-        let begun = first.step("make a", "missing", false).unwrap();
+        let begun = first.step(&Step::AllowForwarding, "missing").unwrap();
         first.step_done(begun);
-        first.step("make b", "missing", false).unwrap();
+        first.step(&Step::Reload, "missing").unwrap();
         drop(first);
-        for resumed in [Some(1), None] {
+        for resumed in [Some(1), Some(1)] {
             let mut next = Operation::begin(&root, "apply").unwrap();
             assert_eq!(next.take_resumed(), resumed);
+            assert_eq!(next.take_resumed(), None);
         }
         let entries = History::new(&root).entries().unwrap();
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].outcome, Outcome::Interrupted);
         assert!(entries[0].steps[0].took_ms.is_some());
         assert!(entries[0].steps[1].took_ms.is_none());
+        Operation::begin(&root, "apply").unwrap().finish(Outcome::Done, None).unwrap();
+        assert_eq!(Operation::begin(&root, "apply").unwrap().take_resumed(), None);
     }
 
     #[test]
     fn a_stack_that_was_started_again_is_not_to_be_started_once_more() {
         let (_folder, root) = root();
         let mut operation = Operation::begin(&root, "apply").unwrap();
-        operation.step("stop the stack", "", true).unwrap();
-        operation.step("start", "", false).unwrap();
+        operation.step(&STOP, "").unwrap();
+        operation.step(&start(), "").unwrap();
         operation.stack_started().unwrap();
         assert!(!Pending::read(&root).unwrap().unwrap().stack_was_stopped);
         operation.finish(Outcome::Failed("later".to_owned()), None).unwrap();
@@ -172,14 +240,63 @@ mod tests {
     fn a_stack_that_was_stopped_is_remembered_until_an_operation_succeeds() {
         let (_folder, root) = root();
         let mut first = Operation::begin(&root, "apply").unwrap();
-        first.step("stop the stack", "", true).unwrap();
+        first.step(&STOP, "").unwrap();
         first.finish(Outcome::Failed("no".to_owned()), None).unwrap();
         assert!(Pending::read(&root).unwrap().unwrap().stack_was_stopped);
         let mut second = Operation::begin(&root, "apply").unwrap();
-        second.step("start", "", false).unwrap();
+        second.step(&start(), "").unwrap();
         drop(second);
         assert!(Pending::read(&root).unwrap().unwrap().stack_was_stopped);
         Operation::begin(&root, "apply").unwrap().finish(Outcome::Done, None).unwrap();
         assert_eq!(Pending::read(&root).unwrap(), None);
+    }
+
+    #[test]
+    fn the_gate_is_closed_from_the_first_half_done_step_to_the_start() {
+        let (_folder, root) = root();
+        let mut operation = Operation::begin(&root, "apply").unwrap();
+        operation.step(&Step::Reload, "").unwrap();
+        assert!(lets(&root) && !holds(&root), "a service that dies meanwhile comes back");
+        operation.step(&STOP, "").unwrap();
+        assert!(!lets(&root) && holds(&root));
+        operation.step(&Step::AllowForwarding, "").unwrap();
+        assert!(!lets(&root) && holds(&root), "what came before it is still half-done");
+        drop(operation);
+        let mut next = Operation::begin(&root, "apply").unwrap();
+        assert!(!next.lets_services_start());
+        next.step(&Step::Reload, "").unwrap();
+        assert!(!lets(&root) && holds(&root), "what the one before left is still half-done");
+        next.step(&Step::Start { units: Vec::new(), first: vec![crate::model::Subvolume::Postgres] }, "").unwrap();
+        assert!(lets(&root) && holds(&root), "a first start is not taken up by itself after a boot");
+        next.step(&start(), "").unwrap();
+        assert!(lets(&root) && !holds(&root));
+        next.finish(Outcome::Done, None).unwrap();
+        assert!(lets(&root) && !root.join(RESOLVING).exists());
+    }
+
+    #[test]
+    fn a_harmless_interruption_lets_services_start_as_soon_as_it_is_taken_up() {
+        let (_folder, root) = root();
+        Operation::begin(&root, "apply").unwrap().step(&Step::Reload, "").unwrap();
+        std::fs::remove_file(root.join(RESOLVING)).unwrap();
+        assert!(!lets(&root), "after a boot");
+        let next = Operation::begin(&root, "apply").unwrap();
+        assert!(next.lets_services_start() && lets(&root));
+        next.finish(Outcome::Failed("no".to_owned()), None).unwrap();
+        assert!(lets(&root));
+    }
+
+    #[test]
+    fn what_failed_and_was_undone_holds_nothing() {
+        let (_folder, root) = root();
+        for undone in [true, false] {
+            let mut operation = Operation::begin(&root, "apply").unwrap();
+            operation.step(&Step::InstallFiles { files: Vec::new() }, "").unwrap();
+            if undone {
+                operation.step_undone();
+            }
+            operation.finish(Outcome::Failed("no".to_owned()), None).unwrap();
+            assert_eq!(lets(&root), undone);
+        }
     }
 }

@@ -17,6 +17,8 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// Services may start from now on.
+    GateOpened,
     /// Bytes arrive.
     Pulling(&'a ImageRef, PullProgress),
     /// An image is there.

@@ -11,9 +11,9 @@ use crate::host::podman::PodmanError;
 use crate::host::storage::{self, StorageError};
 use crate::host::systemd::{SystemdError, Verb};
 use crate::host::{Host, kernel};
-use crate::model::{NetworkName, Refusal, UnitName};
+use crate::model::{ActiveState, HostPath, NetworkName, Refusal, Root, UnitName};
 use crate::plan::Step;
-use crate::record::{Places, RecordError, add_places};
+use crate::record::{Places, RecordError, add_first_starts, add_places};
 use crate::stack::{INNER_INTERFACE, UNITS};
 
 /// Why a step failed.
@@ -50,9 +50,19 @@ pub enum StepError {
         /// What systemd says instead.
         found: String,
     },
+    /// Files were replaced, the new ones were of no use, and the old ones are in place again.
+    #[error(transparent)]
+    Undone(Box<StepError>),
     /// Units did not come up, or down.
     #[error("{}", .0.join("\n"))]
     Jobs(Vec<String>),
+}
+
+impl StepError {
+    /// Whether the host is as it was before the step.
+    pub(super) const fn is_undone(&self) -> bool {
+        matches!(self, Self::Undone(_))
+    }
 }
 
 /// Runs the steps of a plan up to the first whose outcome changes what the rest should be.
@@ -70,16 +80,34 @@ pub(super) async fn run(
     check_volumes(host, survey).await?;
     for planned in survey.plan.certain_steps() {
         let words = planned.step.to_string();
-        let begun = operation.step(&words, &planned.reason, planned.step == Step::StopStack { resume: true })?;
+        let begun = operation.step(&planned.step, &planned.reason)?;
         progress.hear(Event::Step { step: &words, reason: &planned.reason });
+        if operation.lets_services_start() {
+            progress.hear(Event::GateOpened);
+        }
         let result = execute(host, survey, &planned.step, operation.id(), progress).await;
-        result.map_err(|source| ApplyError::Step { step: words, source: Box::new(source) })?;
-        operation.step_done(begun);
-        if matches!(&planned.step, Step::Start { units } if units.contains(&survey.desired.target)) {
+        if matches!(&planned.step, Step::Start { units, .. } if units.contains(&survey.desired.target))
+            && (result.is_ok() || target_is_up(host, survey).await)
+        {
             operation.stack_started()?;
         }
+        if let Err(source) = result {
+            if source.is_undone() {
+                operation.step_undone();
+            }
+            return Err(ApplyError::Step { step: words, source: Box::new(source) });
+        }
+        operation.step_done(begun);
     }
     Ok(())
+}
+
+/// A target is up at once, whatever becomes of its services: the stack is not stopped any more.
+async fn target_is_up(host: &Host, survey: &Survey) -> bool {
+    let target = std::slice::from_ref(&survey.desired.target);
+    let Ok(systemd) = host.systemd().await else { return false };
+    let states = systemd.units(target).await.unwrap_or_default();
+    states.values().any(|state| state.active == ActiveState::Active)
 }
 
 fn check_units(host: &Host, survey: &Survey) -> Result<(), ApplyError> {
@@ -150,13 +178,33 @@ async fn execute(
         Step::InstallFiles { files } => units::install(host, survey, files, operation, progress).await,
         Step::Reload => units::reload(host, &survey.desired).await,
         Step::RemoveFiles { paths } => units::remove(host, paths).await,
+        Step::SetAside { subvolume, path, label } => {
+            let at = root.join(path.as_path());
+            storage::set_aside(&at)?;
+            Ok(storage::make_subvolume(&at, subvolume.nocow(), subvolume.owner(), subvolume.mode(), *label)?)
+        }
+        Step::WriteMarkers { folders } => write_markers(root, folders),
         Step::RemoveNetwork { network, unit } => remove_network(host, network, unit, progress).await,
         Step::AllowForwarding => Ok(kernel::allow_forwarding(root)?),
         Step::DenyInnerForwarding => Ok(kernel::deny_forwarding(root, INNER_INTERFACE)?),
         Step::Stop { units } => units::jobs(host, Verb::Stop, units, progress).await,
-        Step::Start { units } => units::jobs(host, Verb::Start, units, progress).await,
+        Step::Start { units, first } => {
+            add_first_starts(root, first)?;
+            units::jobs(host, Verb::Start, units, progress).await
+        }
         Step::Restart { units } => units::jobs(host, Verb::Restart, units, progress).await,
     }
+}
+
+/// Immich writes the time of the file into it, and asks only whether it can be read and written.
+fn write_markers(root: &Root, folders: &[HostPath]) -> Result<(), StepError> {
+    for folder in folders {
+        let marker = root.join(folder.join(".immich").as_path());
+        if !marker.exists() {
+            files::write(&marker, "", 0o644)?;
+        }
+    }
+    Ok(())
 }
 
 /// A target is started later with all services; a socket must listen now.

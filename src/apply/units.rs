@@ -11,6 +11,7 @@ use crate::host::files::{self, Change, FileError};
 use crate::host::generator::{self, GeneratorError, Staged};
 use crate::host::systemd::{JobNews, JobResult, Verb};
 use crate::host::{Host, journal};
+use crate::model::layout::STATE;
 use crate::model::{ActiveState, HostPath, LoadState, UnitName, UnitState};
 use crate::observe::chain;
 use crate::plan::FileChange;
@@ -36,13 +37,27 @@ pub(super) fn check(host: &Host, desired: &Desired) -> Result<(), GeneratorError
 /// Removes what an interrupted run left in the making, wherever the agent writes.
 pub(super) fn remove_leftovers(host: &Host, desired: &Desired) -> Result<(), FileError> {
     let parents = desired.files.iter().filter_map(|file| file.path.as_path().parent()).map(Path::to_owned);
-    let records = record::FOLDERS.map(|name| Path::new(record::STATE).join(name));
+    let records = record::FOLDERS.map(|name| Path::new(STATE).join(name));
     let folders: BTreeSet<PathBuf> = parents.chain(records).collect();
     folders.iter().try_for_each(|folder| files::remove_leftovers(&host.root.join(folder)))
 }
 
 /// Writes the files, reloads, and puts the old ones back if a unit did not come of it.
 pub(super) async fn install(
+    host: &Host,
+    survey: &Survey,
+    changes: &[FileChange],
+    operation: u64,
+    progress: &mut dyn Progress,
+) -> Result<(), StepError> {
+    let Err(error) = replace(host, survey, changes, operation, progress).await else { return Ok(()) };
+    let is_as_before = |change: &FileChange| {
+        files::read(&host.root.join(change.path.as_path())).is_ok_and(|text| text == change.before)
+    };
+    Err(if changes.iter().all(is_as_before) { StepError::Undone(Box::new(error)) } else { error })
+}
+
+async fn replace(
     host: &Host,
     survey: &Survey,
     changes: &[FileChange],

@@ -52,6 +52,7 @@ impl Progress for Talk {
         let line = match event {
             Event::Resumed(id) => format!("Operation {id} was interrupted; going on from there."),
             Event::Step { step, reason } => format!("{step}   ({reason})"),
+            Event::GateOpened => return,
             Event::Pulling(_, bytes) => {
                 if self.told.elapsed() < TELL_BYTES {
                     return;

@@ -8,6 +8,13 @@ use crate::cli::apply::require_root;
 use crate::cli::failure::Failure;
 use crate::config::{self, DEFAULT_PATH};
 
+/// What photos-resolve.service runs.
+pub(super) async fn resolve(context: &Context) -> Result<ExitCode, Failure> {
+    require_root()?;
+    agent::resolve(&context.host()?, || context.load()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     require_root()?;
     let path = context.config.clone();

@@ -75,6 +75,9 @@ enum Command {
     Config(config::Command),
     /// Keep the host as the configuration says (run by photos-agent.service)
     Daemon,
+    /// Finish an interrupted operation, if there is one (run by photos-resolve.service)
+    #[command(hide = true)]
+    Resolve,
 }
 
 /// What every command gets.
@@ -117,7 +120,7 @@ pub fn main() -> ExitCode {
 }
 
 fn level(arguments: &Arguments) -> LevelFilter {
-    let daemon = matches!(arguments.command, Command::Daemon);
+    let daemon = matches!(arguments.command, Command::Daemon | Command::Resolve);
     match (arguments.verbose, arguments.quiet) {
         (_, true) => LevelFilter::ERROR,
         (0, _) if daemon => LevelFilter::INFO,
@@ -140,6 +143,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             Command::Secret(command) => secret::run(context, command).await,
             Command::Config(command) => config::run(context, &command),
             Command::Daemon => daemon::run(context).await,
+            Command::Resolve => daemon::resolve(context).await,
         }
     })
 }

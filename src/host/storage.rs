@@ -20,6 +20,9 @@ use crate::model::{PlaceState, SubvolumeState};
 /// `FS_NOCOW_FL` of linux/fs.h: data is written in place.
 const FS_NOCOW_FL: libc::c_long = 0x0080_0000;
 
+/// How often the same place is set aside before a person has to look.
+const ASIDES: usize = 3;
+
 /// The inode of every subvolume's root (`BTRFS_FIRST_FREE_OBJECTID`), and of nothing else on BTRFS.
 const SUBVOLUME_ROOT: u64 = 256;
 
@@ -51,6 +54,12 @@ pub enum StorageError {
     /// The kernel accepted the flag and did not keep it, as it does for what is not empty (`ioctl_iflags`(2)).
     #[error("NOCOW did not stay set on {}", .0.display())]
     NocowLost(PathBuf),
+    /// What was set aside before is still there.
+    #[error(
+        "{place} was set aside {ASIDES} times; see why its service never comes up (journalctl), then delete {place}.cut-off*",
+        place = .0.display()
+    )]
+    Asides(PathBuf),
     /// The label that lets containers in could not be set.
     #[error("cannot label {} for containers", path.display())]
     Label {
@@ -138,6 +147,20 @@ pub fn make_subvolume(path: &Path, nocow: bool, owner: u32, mode: u32, label: bo
         path: path.to_owned(),
         source,
     })
+}
+
+/// Renames what was never used, `NAME.cut-off`, so that a new one can take its place. Deletes nothing, and so
+/// does not do it for ever.
+pub fn set_aside(path: &Path) -> Result<(), StorageError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let asides = (1..=ASIDES).map(|number| match number {
+        1 => path.with_file_name(format!("{name}.cut-off")),
+        _ => path.with_file_name(format!("{name}.cut-off-{number}")),
+    });
+    let Some(aside) = asides.into_iter().find(|aside| fs::symlink_metadata(aside).is_err()) else {
+        return Err(StorageError::Asides(path.to_owned()));
+    };
+    fs::rename(path, &aside).map_err(io_error("set aside", path))
 }
 
 /// What an interrupted [`make_subvolume`] left: empty by construction, so that rmdir(2) suffices,

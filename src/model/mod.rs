@@ -5,6 +5,7 @@
 //! no file, no bus and no clock.
 
 mod image;
+pub mod layout;
 mod name;
 mod path;
 mod refusal;

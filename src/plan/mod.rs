@@ -3,6 +3,7 @@
 //! Knows no clock, no file, no bus, no async. The same input gives the same plan, to the letter; the
 //! apply decides nothing that could have been decided here.
 
+mod first_start;
 mod images;
 mod networks;
 mod observed;
@@ -14,7 +15,7 @@ mod units;
 
 pub use observed::{Observed, Unreachable};
 pub use services::Wanted;
-pub use step::{FileChange, Plan, Planned, Step};
+pub use step::{FileChange, Gate, Plan, Planned, Step};
 
 use crate::model::{ActiveState, PodmanState, UnitName, UnitState};
 use crate::quadlet::{FLOOR, PodmanVersion};
@@ -62,11 +63,13 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     let wanted = services::wanted(observed, desired);
     let networks = networks::changed(podman, desired);
     networks::refuse_guests(&networks, podman, desired, &mut plan);
-    let stop = !networks.is_empty() && services::any_is_up(observed, desired);
+    let cut_off = first_start::cut_off(observed, desired, &wanted);
+    let why_stop = if networks.is_empty() { first_start::REASON.to_owned() } else { networks::reason(&networks) };
+    let stop = !(networks.is_empty() && cut_off.is_empty()) && services::any_is_up(observed, desired);
     if stop {
-        let resume = wanted == Wanted::Run;
-        plan.step(Step::StopStack { resume }, networks::reason(&networks));
+        plan.step(Step::StopStack { resume: wanted == Wanted::Run }, why_stop);
     }
+    first_start::set_aside(&cut_off, observed.selinux, &mut plan);
     networks::remove(&networks, &mut plan);
     units::plan(observed, desired, &mut plan);
     networks::plan_forwarding(observed, &mut plan);

@@ -2,7 +2,7 @@
 //!
 //! A part that could not be looked at is a value here, not an error: the planner decides what follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{HostPath, Kernel, PlaceState, PodmanState, Subvolume, UnitName, UnitState};
 
@@ -30,6 +30,8 @@ pub struct Observed {
     pub converged: bool,
     /// Whether an interrupted operation had stopped a running stack.
     pub stack_was_stopped: bool,
+    /// Subvolumes whose first start has begun and not ended well.
+    pub first_starts: BTreeSet<Subvolume>,
     /// Whether SELinux is on, so that new subvolumes need a label.
     pub selinux: bool,
 }

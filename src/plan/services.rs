@@ -1,7 +1,7 @@
 //! Services: what runs and should not, what does not and should, what runs from an old text.
 
-use crate::model::{ActiveState, LoadState, PodmanState, Service, UnitName};
-use crate::plan::{Observed, Plan, Step, networks, unit};
+use crate::model::{ActiveState, LoadState, PodmanState, UnitName};
+use crate::plan::{Observed, Plan, Step, first_start, networks, unit};
 use crate::stack::{Desired, DesiredService};
 
 /// Whether the stack is meant to be up.
@@ -33,12 +33,13 @@ pub(super) fn wanted(observed: &Observed, desired: &Desired) -> Wanted {
     Wanted::Run
 }
 
-/// Whether the target or a service is up, or on its way up or down.
+/// Whether the target or a service is up, or on its way up or down. One that only waits to start is not: the gate
+/// is closed before anything is done that it could meet.
 pub(super) fn any_is_up(observed: &Observed, desired: &Desired) -> bool {
     let services = desired.services.iter().map(|service| &service.unit);
     let is_up = |name: &UnitName| {
         let state = unit(observed, name.as_str());
-        state.job || !matches!(state.active, ActiveState::Inactive | ActiveState::Failed)
+        !matches!(state.active, ActiveState::Inactive | ActiveState::Failed)
     };
     services.chain(std::iter::once(&desired.target)).any(is_up)
 }
@@ -53,7 +54,6 @@ pub(super) fn plan(
 ) {
     refuse_foreign_containers(podman, desired, plan);
     note_masked(observed, desired, plan);
-    note_half_made(observed, desired, plan);
     if let Wanted::Leave(why) = wanted {
         plan.notes.push((*why).to_owned());
         return;
@@ -106,7 +106,9 @@ fn start_and_restart(
     }
     if !start.names.is_empty() {
         let reason = start.reason();
-        plan.step(Step::Start { units: start.names }, reason);
+        first_start::write_markers(observed, desired, plan);
+        let first = first_start::first(observed, desired, &start.names);
+        plan.step(Step::Start { units: start.names, first }, reason);
     }
 }
 
@@ -181,21 +183,6 @@ fn refuse_foreign_containers(podman: &PodmanState, desired: &Desired, plan: &mut
 fn note_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     for service in desired.services.iter().filter(|service| is_masked(observed, &service.unit)) {
         plan.notes.push(format!("{0} is masked and stays down: systemctl unmask {0}", service.unit));
-    }
-}
-
-/// A first start that was cut off may leave a cluster that looks whole to its image and never starts. Whether it
-/// is one only a person can say: the data may be somebody's who brought it here.
-fn note_half_made(observed: &Observed, desired: &Desired, plan: &mut Plan) {
-    let Some(service) = desired.services.iter().find(|service| service.service == Service::Postgres) else { return };
-    let state = unit(observed, service.unit.as_str());
-    let fails = state.active == ActiveState::Failed || state.sub == "auto-restart";
-    if !observed.converged && fails {
-        plan.notes.push(format!(
-            "{} has never been up and fails: if its first start was cut off, see \"A first start was cut off\" in the \
-             operator guide",
-            service.unit
-        ));
     }
 }
 

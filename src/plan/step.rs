@@ -119,6 +119,20 @@ pub enum Step {
         /// The files.
         paths: Vec<HostPath>,
     },
+    /// Puts what an interrupted first start left aside, and an empty subvolume in its place.
+    SetAside {
+        /// Which one.
+        subvolume: Subvolume,
+        /// Where it lies.
+        path: HostPath,
+        /// Whether it gets SELinux' type for containers.
+        label: bool,
+    },
+    /// Writes the `.immich` files that an interrupted first start of the server may have lost.
+    WriteMarkers {
+        /// The folders that have one.
+        folders: Vec<HostPath>,
+    },
     /// Removes a network, so that its unit makes it anew.
     RemoveNetwork {
         /// Its name.
@@ -139,6 +153,8 @@ pub enum Step {
     Start {
         /// The units.
         units: Vec<UnitName>,
+        /// What is empty, so that the units fill it for the first time.
+        first: Vec<Subvolume>,
     },
     /// Restarts units side by side, as far as their own order allows.
     Restart {
@@ -162,7 +178,36 @@ pub struct FileChange {
     pub displaces: bool,
 }
 
+/// What an interruption within a step would leave to a service that starts then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing that could hurt: services may start at any time.
+    Open,
+    /// Something half-done: no service starts before it is finished, at a boot neither.
+    Closed,
+    /// The step itself starts services. What they make at a first start is not taken up again by their images,
+    /// so that after a boot it has to be seen to before they start again.
+    Starts {
+        /// Whether one of them starts for the first time.
+        first: bool,
+    },
+}
+
 impl Step {
+    /// What services may do meanwhile.
+    pub fn gate(&self) -> Gate {
+        match self {
+            Self::StopStack { .. }
+            | Self::SetAside { .. }
+            | Self::RemoveNetwork { .. }
+            | Self::InstallFiles { .. }
+            | Self::RemoveFiles { .. } => Gate::Closed,
+            Self::Start { first, .. } => Gate::Starts { first: !first.is_empty() },
+            Self::Restart { .. } => Gate::Starts { first: false },
+            _ => Gate::Open,
+        }
+    }
+
     /// Whether what comes after it can only be known once it is done: the apply plans anew then.
     pub fn reveals(&self) -> bool {
         match self {
@@ -197,7 +242,9 @@ impl fmt::Display for Step {
             Self::AllowForwarding => f.write_str("turn on net.ipv4.ip_forward"),
             Self::DenyInnerForwarding => f.write_str("turn off forwarding on the inner bridge"),
             Self::Stop { units } => write!(f, "stop {}", join(units)),
-            Self::Start { units } => write!(f, "start {}", join(units)),
+            Self::SetAside { path, .. } => write!(f, "set {path} aside and make it anew"),
+            Self::WriteMarkers { folders } => write!(f, "write .immich in {}", join(folders)),
+            Self::Start { units, .. } => write!(f, "start {}", join(units)),
             Self::Restart { units } => write!(f, "restart {}", join(units)),
         }
     }

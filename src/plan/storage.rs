@@ -13,6 +13,10 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     }
     for place in &desired.subvolumes {
         match observed.places.get(&place.path) {
+            // Empty is what it was before a first start that was cut off.
+            Some(Ok(state @ PlaceState::Absent { .. })) if observed.first_starts.contains(&place.subvolume) => {
+                plan_subvolume(place, state, observed.selinux, plan);
+            }
             Some(Ok(PlaceState::Absent { .. })) if is_known(observed, place) => refuse_lost(observed, place, plan),
             Some(Ok(state)) => plan_subvolume(place, state, observed.selinux, plan),
             other => refuse_unread(&place.path, other, plan),

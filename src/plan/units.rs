@@ -16,9 +16,21 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
         plan.step(Step::Reload, reason);
     }
     plan_strays(observed, desired, plan);
+    plan_gate(observed, desired, plan);
     // Where the unit is down, its start loads them.
     if new_rules && unit(observed, desired.firewall.as_str()).active == ActiveState::Active {
         plan.step(Step::Restart { units: vec![desired.firewall.clone()] }, "its rules changed");
+    }
+}
+
+/// Masked, it is the operator's: then the conditions of the services hold alone.
+fn plan_gate(observed: &Observed, desired: &Desired, plan: &mut Plan) {
+    let state = unit(observed, desired.resolve.as_str());
+    if state.file_state != "enabled" && state.load != LoadState::Masked {
+        plan.step(
+            Step::Enable { unit: desired.resolve.clone() },
+            "a boot finishes what was cut off, without the agent",
+        );
     }
 }
 

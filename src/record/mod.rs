@@ -3,6 +3,7 @@
 //! Every file says its format, is replaced whole or appended by whole lines, and is durable before the
 //! host is changed on its account. A file of a newer format is refused, never guessed at.
 
+mod first_start;
 mod generation;
 mod history;
 mod images;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+pub use first_start::{add_first_starts, first_starts};
 pub use generation::{Generation, Generations};
 pub use history::{Entry, History, Outcome, StepRecord};
 pub use images::ImageLock;
@@ -23,9 +25,7 @@ pub use places::{Places, add_places, places};
 
 use crate::host::files::{self, FileError};
 use crate::model::Root;
-
-/// Where all of it lies.
-pub const STATE: &str = "/var/lib/photos-agent";
+use crate::model::layout::STATE;
 
 /// Folders in it with files of their own: records, and texts of edited files.
 pub const FOLDERS: [&str; 3] = ["", "generations", "displaced"];

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::files;
 use crate::model::Root;
-use crate::record::{RecordError, SCHEMA, StepRecord, read, state, write};
+use crate::model::layout::PENDING;
+use crate::record::{RecordError, SCHEMA, StepRecord, read, write};
 
 /// An operation that was begun. Found at a start, it was interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,13 +25,21 @@ pub struct Pending {
     pub agent: String,
     /// The operation stopped a running stack and must start it again.
     pub stack_was_stopped: bool,
+    /// What is half-done must be finished before a service starts, at a boot at the latest. An operation of an agent
+    /// that did not say so is taken for one.
+    #[serde(default = "holds")]
+    pub holds: bool,
     /// Steps so far; the last one without a time had begun.
     pub steps: Vec<StepRecord>,
 }
 
+const fn holds() -> bool {
+    true
+}
+
 impl Pending {
     fn path(root: &Root) -> PathBuf {
-        state(root, "pending")
+        root.join(PENDING)
     }
 
     /// The open operation, if there is one.

@@ -32,10 +32,10 @@ pub use unit::MARKER;
 pub const QUADLETS: &str = "/etc/containers/systemd/photos-agent";
 /// Where the agent's other units lie.
 pub const UNITS: &str = "/etc/systemd/system";
-/// The agent's own folder.
-pub const STATE: &str = "/var/lib/photos-agent";
 /// The unit that starts and stops everything.
 pub const TARGET: &str = "photos.target";
+/// The unit that finishes an interrupted operation before the services start.
+pub const RESOLVE: &str = "photos-resolve.service";
 /// The unit that loads the firewall's rules.
 pub const FIREWALL: &str = "photos-firewall.service";
 /// The bridge of the inner network.
@@ -90,6 +90,8 @@ pub struct Desired {
     pub target: UnitName,
     /// The unit that loads the firewall's rules.
     pub firewall: UnitName,
+    /// The unit that finishes an interrupted operation before the services start.
+    pub resolve: UnitName,
 }
 
 /// A plain folder, owned by root.
@@ -208,6 +210,7 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
         joined: settings.network.server_networks.clone(),
         target: UnitName::constant(TARGET),
         firewall: UnitName::constant(FIREWALL),
+        resolve: UnitName::constant(RESOLVE),
     })
 }
 

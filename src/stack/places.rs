@@ -1,7 +1,8 @@
 //! Where every folder and subvolume lies.
 
-use super::{Folder, Refusal, STATE, SubvolumePlace};
+use super::{Folder, Refusal, SubvolumePlace};
 use crate::config::Storage;
+use crate::model::layout::STATE;
 use crate::model::{HostPath, Subvolume, Tree};
 
 /// Nobody but root has business in these folders, yet a path through them may be opened to someone (a backup

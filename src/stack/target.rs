@@ -1,15 +1,16 @@
-//! The target that upholds the services, and the slice that they run in.
+//! The target that upholds the services, the slice that they run in, and the unit that holds them back.
 
 use super::unit::Unit;
-use super::{DesiredFile, Refusal, TARGET, UNITS};
+use super::{DesiredFile, RESOLVE, Refusal, TARGET, UNITS};
 use crate::model::{HostPath, Service, UnitName};
 use crate::quadlet::Value;
 
 const TARGET_BASE: &str = include_str!("../../systemd/photos.target");
 const SLICE: &str = "photos.slice";
+const RESOLVE_BASE: &str = include_str!("../../systemd/photos-resolve.service");
 const SLICE_BASE: &str = include_str!("../../systemd/photos.slice");
 
-/// The target and the slice.
+/// The target, the slice and the gate.
 pub(super) fn files() -> Result<Vec<DesiredFile>, Refusal> {
     let mut target = Unit::base(TARGET_BASE)?;
     for service in Service::ALL {
@@ -18,5 +19,7 @@ pub(super) fn files() -> Result<Vec<DesiredFile>, Refusal> {
     Ok(vec![
         target.into_file(HostPath::constant(format!("{UNITS}/{TARGET}")), UnitName::constant(TARGET)),
         Unit::base(SLICE_BASE)?.into_file(HostPath::constant(format!("{UNITS}/{SLICE}")), UnitName::constant(SLICE)),
+        Unit::base(RESOLVE_BASE)?
+            .into_file(HostPath::constant(format!("{UNITS}/{RESOLVE}")), UnitName::constant(RESOLVE)),
     ])
 }

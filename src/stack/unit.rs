@@ -5,14 +5,16 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{Context, DesiredFile, Refusal, network};
+use crate::model::layout::{FIRST_START, STATE};
 use crate::model::{HASH_LABEL, HostPath, Service, Subvolume, UnitName};
 use crate::quadlet::{File, OnFailure, Value};
 
 /// How every file of the agent begins, so that it is recognised.
 pub const MARKER: &str = "# Written by photos-agent.";
 
-/// sync(1) of coreutils.
+/// sync(1) and rm(1) of coreutils.
 const SYNC: &str = "/usr/bin/sync";
+const RM: &str = "/usr/bin/rm";
 
 /// A unit that is being written.
 #[derive(Debug)]
@@ -107,8 +109,13 @@ impl Unit {
     /// without the files. Neither would ever start again.
     pub(super) fn commit(&mut self, context: &Context<'_>, subvolume: Subvolume) -> Result<(), Refusal> {
         let path = context.places.of(subvolume);
-        let sync = Value::command(OnFailure::Fail, &HostPath::constant(SYNC), ["--file-system", path.as_str()]);
-        self.add("Service", "ExecStartPost", sync)
+        let sync = |arguments: &[&str]| Value::command(OnFailure::Fail, &HostPath::constant(SYNC), arguments);
+        self.add("Service", "ExecStartPost", sync(&["--file-system", path.as_str()]))?;
+        // It is whole now, and must never again be taken for half-made: after a power cut neither.
+        let mark = format!("{FIRST_START}{}", subvolume.name());
+        let remove = Value::command(OnFailure::Fail, &HostPath::constant(RM), ["-f", &mark]);
+        self.add("Service", "ExecStartPost", remove)?;
+        self.add("Service", "ExecStartPost", sync(&[STATE]))
     }
 
     /// The host's time zone, or the one that the settings name.

@@ -10,6 +10,7 @@ mod conflicts;
 mod dryrun;
 mod faults;
 mod first;
+mod gate;
 mod generator;
 mod isolation;
 mod operator;

@@ -75,7 +75,8 @@ fn an_empty_host_has_everything_to_do_in_this_order() {
     pull docker.io/valkey/valkey:9 (its tag is not locked to a digest yet)
     pull ghcr.io/immich-app/immich-server:v3.2.2 (its tag is not locked to a digest yet)
     pull ghcr.io/immich-app/immich-machine-learning:v3.2.2 (its tag is not locked to a digest yet)
-    write 12 files and reload systemd (12 missing)
+    write 13 files and reload systemd (13 missing)
+    enable photos-resolve.service (a boot finishes what was cut off, without the agent)
     turn on net.ipv4.ip_forward (a bridge made before it is on would forward as soon as it is)
     enable photos.target (the stack comes up at boot without the agent)
     start photos.target, photos-firewall.service, immich-postgres.service, immich-redis.service, immich-server.service, immich-ml.service (not running)
@@ -88,6 +89,69 @@ fn an_empty_host_has_everything_to_do_in_this_order() {
     world.facts = World::converged().facts;
     world.podman.images = World::converged().podman.images;
     assert_eq!(certain(&world), world.plan().steps.len());
+}
+
+/// A first start that was cut off by a boot: what it had begun to make, marked.
+fn cut_off(world: &mut World) {
+    down(world);
+    for (subvolume, name) in [(Subvolume::Postgres, "postgres"), (Subvolume::Media, "media")] {
+        place(world, name, PlaceState::Subvolume(whole(subvolume, false)));
+        world.first_starts.insert(subvolume);
+    }
+    (world.converged, world.holds) = (false, true);
+}
+
+#[test]
+fn what_an_interrupted_first_start_made_is_set_aside_and_nothing_else() {
+    assert_eq!(
+        after(cut_off),
+        [
+            "set /var/lib/photos/live/postgres aside and make it anew (its first start was cut off, and nobody has used it)",
+            "write .immich in /var/lib/photos/live/media/upload, /var/lib/photos/live/media/library, \
+             /var/lib/photos/live/media/profile, /var/lib/photos/live/media/backups, /var/lib/photos/live/thumbs, \
+             /var/lib/photos/live/encoded-video (the server's first start was cut off)",
+            START_ALL
+        ]
+    );
+    // Not while its container is at it, nor once it is up; what waits to be tried again is stopped first.
+    let at = |active: ActiveState, sub: &'static str| {
+        after(move |world| {
+            cut_off(world);
+            for name in ["immich-postgres.service", "immich-server.service"] {
+                unit(name, |state| (state.active, state.sub) = (active, sub.to_owned()))(world);
+            }
+        })
+    };
+    assert!(
+        !at(ActiveState::Activating, "start-post")
+            .iter()
+            .any(|step| step.contains("aside") || step.contains(".immich"))
+    );
+    assert!(!at(ActiveState::Active, "running").iter().any(|step| step.contains("aside") || step.contains(".immich")));
+    let tried_again = at(ActiveState::Activating, "auto-restart");
+    assert!(
+        tried_again[0].starts_with("stop the stack (its first start was cut off") && tried_again[1].contains("aside")
+    );
+    // A cluster that has no mark may be anybody's.
+    let unmarked = |world: &mut World| {
+        cut_off(world);
+        world.first_starts.clear();
+    };
+    assert_eq!(after(unmarked), [START_ALL]);
+    // It was renamed, and the power failed before there was a new one.
+    let renamed = after(|world| {
+        cut_off(world);
+        place(world, "postgres", PlaceState::Absent { btrfs: true });
+        let at = path("/var/lib/photos/live/postgres");
+        world.known.insert(Subvolume::Postgres, at);
+    });
+    assert!(renamed[0].starts_with("make subvolume /var/lib/photos/live/postgres"), "{renamed:?}");
+    // The operator's stop holds here too.
+    let left = after(|world| {
+        cut_off(world);
+        unit("photos.target", |state| state.inactive_since = 1)(world);
+    });
+    assert_eq!(left, [STOPPED]);
 }
 
 #[test]

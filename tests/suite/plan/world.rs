@@ -11,7 +11,7 @@ use photos_agent::model::{
     ActiveState, ContainerState, Digest, HostPath, Kernel, LoadState, NetworkState, PlaceState, PodmanState,
     SecretState, Service, Subvolume, SubvolumeState, UnitName, UnitState,
 };
-use photos_agent::plan::{Observed, PODMAN_SOCKET, Plan, Step, Unreachable, plan};
+use photos_agent::plan::{Gate, Observed, PODMAN_SOCKET, Plan, Step, Unreachable, plan};
 use photos_agent::stack::{Desired, Facts, QUADLETS, desire};
 
 use crate::stack::{bare, empty, locked};
@@ -41,6 +41,12 @@ pub struct World {
     pub known: BTreeMap<Subvolume, HostPath>,
     pub converged: bool,
     pub stack_was_stopped: bool,
+    /// The open operation holds the services at a boot.
+    pub holds: bool,
+    /// First starts that have begun and not ended well.
+    pub first_starts: BTreeSet<Subvolume>,
+    /// What an image began to make and will not take up again.
+    pub half_made: BTreeSet<Subvolume>,
     /// Seconds since 1970.
     pub clock: i64,
 }
@@ -50,6 +56,8 @@ pub struct World {
 pub enum Cut {
     /// The step is in the journal, and nothing was done for it.
     Before,
+    /// Services had begun to start; of other steps nothing was done.
+    Within,
     /// It was done, and the next one is not in the journal.
     After,
 }
@@ -108,6 +116,9 @@ impl World {
             known: BTreeMap::new(),
             converged: false,
             stack_was_stopped: false,
+            holds: false,
+            first_starts: BTreeSet::new(),
+            half_made: BTreeSet::new(),
             clock: 1000,
         }
     }
@@ -126,6 +137,8 @@ impl World {
         };
         world.units = desired.units().map(|unit| (unit.clone(), up("generated"))).collect();
         world.units.insert(desired.target.clone(), up("enabled"));
+        let waits = UnitState { active: ActiveState::Inactive, ..up("enabled") };
+        world.units.insert(desired.resolve.clone(), waits);
         world.units.insert(unit_name(PODMAN_SOCKET), up("enabled"));
         world.places = desired.folders.iter().map(|place| (place.path.clone(), folder(place.mode))).collect();
         for place in &desired.subvolumes {
@@ -192,6 +205,7 @@ impl World {
             recorded: self.recorded.iter().map(|(path, text)| (path.clone(), vec![text.clone()])).collect(),
             converged: self.converged,
             stack_was_stopped: self.stack_was_stopped,
+            first_starts: self.first_starts.clone(),
             selinux: false,
         }
     }
@@ -213,13 +227,22 @@ impl World {
                 self.recorded = desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
                 self.known = desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
                 self.converged = true;
-                self.stack_was_stopped = false;
+                (self.stack_was_stopped, self.holds) = (false, false);
                 return End::Converged;
             }
             left = super::said(&plan);
             for planned in plan.certain_steps() {
                 self.stack_was_stopped |= planned.step == (Step::StopStack { resume: true });
+                self.holds = match planned.step.gate() {
+                    Gate::Open => self.holds,
+                    Gate::Closed => true,
+                    Gate::Starts { first } => first,
+                };
                 if cut == Some((taken, Cut::Before)) {
+                    return End::Cut;
+                }
+                if cut == Some((taken, Cut::Within)) {
+                    self.begin(&planned.step, &desired);
                     return End::Cut;
                 }
                 self.take(&planned.step, &desired);
@@ -301,13 +324,36 @@ impl World {
             Step::AllowForwarding => self.kernel.ip_forward = true,
             Step::DenyInnerForwarding => self.kernel.inner_forwarding = Some(false),
             Step::Stop { units } => units.iter().for_each(|unit| self.stop(unit)),
-            Step::Start { units } => units.iter().for_each(|unit| self.start(unit, desired)),
+            Step::SetAside { subvolume, path, .. } => {
+                assert!(!desired.services.iter().any(|service| self.is_up(service.unit.as_str())), "under a service");
+                assert!(self.first_starts.contains(subvolume), "{path} may have been used");
+                self.half_made.remove(subvolume);
+                self.places.insert(path.clone(), PlaceState::Subvolume(whole(*subvolume, true)));
+            }
+            Step::WriteMarkers { folders } => {
+                assert_eq!(folders.len(), 6);
+                self.half_made.remove(&Subvolume::Media);
+            }
+            Step::Start { units, first } => {
+                self.first_starts.extend(first);
+                units.iter().for_each(|unit| self.start(unit, desired));
+            }
             Step::Restart { units } => {
                 for unit in units {
                     self.stop(unit);
                     self.start(unit, desired);
                 }
             }
+        }
+    }
+
+    /// The power fails while services start for the first time.
+    fn begin(&mut self, step: &Step, desired: &Desired) {
+        let Step::Start { first, .. } = step else { return };
+        self.first_starts.extend(first);
+        self.half_made.extend(first);
+        for place in desired.subvolumes.iter().filter(|place| first.contains(&place.subvolume)) {
+            self.subvolume(&place.path).empty = false;
         }
     }
 
@@ -366,6 +412,14 @@ impl World {
             // Only a database makes a cluster.
             state.empty &= place.subvolume == Subvolume::Postgres && service.service != Service::Postgres;
         }
+        let own = match service.service {
+            Service::Postgres => Subvolume::Postgres,
+            Service::Redis => Subvolume::Redis,
+            Service::Server => Subvolume::Media,
+            Service::Ml => Subvolume::MlCache,
+        };
+        assert!(!self.half_made.contains(&own), "{} starts on what was half made", service.unit);
+        self.first_starts.remove(&own);
         assert!(self.podman.images.contains(&service.image.to_string()), "{} starts without a pull", service.unit);
         assert!(service.secrets.iter().all(|secret| self.podman.secrets.contains_key(secret.as_str())));
         assert!(self.kernel.ip_forward, "a bridge made before it is on would forward");
@@ -427,7 +481,7 @@ impl World {
             ip_forward: self.files.keys().any(|path| path.as_str().contains("sysctl.d")),
             inner_forwarding: None,
         };
-        if !self.is_up(desired.target.as_str()) {
+        if self.holds || !self.is_up(desired.target.as_str()) {
             return;
         }
         let complete = |world: &Self, service: &photos_agent::stack::DesiredService| {
