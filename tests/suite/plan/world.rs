@@ -336,7 +336,9 @@ impl World {
             }
             Step::Start { units, first } => {
                 self.first_starts.extend(first);
-                units.iter().for_each(|unit| self.start(unit, desired));
+                for unit in units {
+                    self.start(unit, desired);
+                }
             }
             Step::Restart { units } => {
                 for unit in units {
