@@ -32,7 +32,7 @@ release: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/photos-agent \
 # Runs a recipe's command under a heading, and says how long it took.
 stage = @echo "==> $(1)"; start=$$SECONDS; $(2); echo "==> $(1): done in $$((SECONDS - start)) s"
 
-.PHONY: help setup build release package demo test lint deny unit host clean
+.PHONY: help setup build release package demo bench test lint deny unit host clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -55,6 +55,9 @@ $(DEB): $(BINARY) Cargo.lock packaging/notices systemd/photos-agent.service docs
 
 demo: setup package ## Show it: a disposable host, the deb, the whole stack (KEEP=1 leaves the host)
 	$(call stage,demo,$(SUDO) env KEEP="$(KEEP)" tests/host/demo "$(CURDIR)/$(DEB)")
+
+bench: setup package ## Measure it beside its peers, five quiet minutes (SAVE=1 keeps the tables in docs/benchmarks.md)
+	$(call stage,bench,$(SUDO) env KEEP="$(KEEP)" SAVE="$(SAVE)" tests/host/bench "$(CURDIR)/$(DEB)")
 
 test: setup lint unit package host ## Everything, the tests on real hosts included
 

@@ -83,7 +83,7 @@ fn programs(root: &Root) -> Programs {
 pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordError> {
     let last = Generations::new(&host.root).last()?;
     let pending = Pending::read(&host.root)?;
-    let (podman, units) = tokio::join!(observe_podman(host), observe_units(host, desired));
+    let (podman, units) = tokio::join!(observe_podman(host, desired), observe_units(host, desired));
     let recorded = recorded(last.as_ref(), installed(&host.root)?);
     let kernel = kernel::observe(&host.root, INNER_INTERFACE).unwrap_or_default();
     Ok(Observed {
@@ -109,8 +109,9 @@ fn recorded(last: Option<&Generation>, mut texts: Texts) -> Texts {
     texts
 }
 
-async fn observe_podman(host: &Host) -> Result<PodmanState, Unreachable> {
-    host.podman.observe().await.map_err(|error| Unreachable(chain(&error)))
+async fn observe_podman(host: &Host, desired: &Desired) -> Result<PodmanState, Unreachable> {
+    let images = desired.services.iter().map(|service| service.image.clone()).collect();
+    host.podman.observe(&images).await.map_err(|error| Unreachable(chain(&error)))
 }
 
 async fn observe_units(host: &Host, desired: &Desired) -> Result<BTreeMap<UnitName, UnitState>, Unreachable> {

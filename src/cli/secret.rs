@@ -1,6 +1,7 @@
 //! `photos-agent secret`: list and set. Values come from a prompt without echo or from standard input,
 //! never from an argument, and go nowhere but to Podman's store.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
@@ -60,7 +61,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<ExitCode,
 }
 
 async fn list(context: &Context) -> Result<(), Failure> {
-    let stored = context.host()?.podman.observe().await?.secrets;
+    let stored = context.host()?.podman.observe(&BTreeSet::new()).await?.secrets;
     let row = |(name, purpose): (&'static str, &'static str)| {
         let state = stored.get(name);
         Row { name, purpose, set: state.is_some(), changed: state.map(|state| state.updated) }

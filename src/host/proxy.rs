@@ -32,8 +32,9 @@ pub trait Manager {
     fn job_removed(&self, id: u32, job: ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
 }
 
-/// Read whole and uncached: after a reload a cached `LoadState` would be stale.
+/// Uncached: after a reload a cached `LoadState` would be stale.
 #[proxy(interface = "org.freedesktop.DBus.Properties")]
 pub trait Properties {
+    fn get(&self, interface: &str, name: &str) -> zbus::Result<OwnedVariant>;
     fn get_all(&self, interface: &str) -> zbus::Result<HashMap<String, OwnedVariant>>;
 }

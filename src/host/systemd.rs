@@ -117,10 +117,18 @@ impl Systemd {
 
     async fn unit(&self, path: &OwnedObjectPath, job: bool) -> Result<UnitState, SystemdError> {
         let proxy = PropertiesProxy::new(&self.bus, SERVICE, path.clone()).await.map_err(SystemdError::Unreachable)?;
-        let unit = proxy.get_all(UNIT_INTERFACE).await.map_err(SystemdError::Unreachable)?;
-        let is_service = path.as_str().ends_with("_2eservice");
-        let service = if is_service { proxy.get_all(SERVICE_INTERFACE).await.ok() } else { None };
-        Ok(unit_state(&unit, &service.unwrap_or_default(), job))
+        // Of a service, two of the three hundred properties: for all of them systemd reads its cgroup's files.
+        let of_service = async |name| {
+            if !path.as_str().ends_with("_2eservice") {
+                return None;
+            }
+            Some((name, proxy.get(SERVICE_INTERFACE, name).await.ok()?))
+        };
+        let (unit, result, restarts) =
+            tokio::join!(proxy.get_all(UNIT_INTERFACE), of_service("Result"), of_service("NRestarts"));
+        let unit = unit.map_err(SystemdError::Unreachable)?;
+        let service = [result, restarts].into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
+        Ok(unit_state(&unit, &service, job))
     }
 
     /// Has systemd read all unit files again, generators included.

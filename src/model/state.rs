@@ -20,7 +20,7 @@ pub struct PodmanState {
     pub networks: BTreeMap<String, NetworkState>,
     /// By name.
     pub secrets: BTreeMap<String, SecretState>,
-    /// Images in the store, each as `repository@digest`.
+    /// Those of the wanted images that are in the store, each as `repository@digest`.
     pub images: BTreeSet<String>,
 }
 

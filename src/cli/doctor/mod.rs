@@ -5,6 +5,7 @@
 
 mod checks;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -104,7 +105,7 @@ impl Known {
 }
 
 async fn ask_podman(host: &Host) -> Result<String, String> {
-    host.podman.observe().await.map(|podman| podman.version).map_err(|error| chain(&error))
+    host.podman.observe(&BTreeSet::new()).await.map(|podman| podman.version).map_err(|error| chain(&error))
 }
 
 async fn ask_systemd(host: &Host) -> Result<(), String> {

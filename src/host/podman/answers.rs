@@ -12,12 +12,6 @@ pub(super) struct ApiError {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Version {
-    #[serde(rename = "Version")]
-    pub(super) version: String,
-}
-
-#[derive(Deserialize)]
 pub(super) struct Inspect {
     #[serde(rename = "State")]
     pub(super) state: InspectState,

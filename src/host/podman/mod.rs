@@ -6,16 +6,16 @@
 mod answers;
 mod pull;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::model::{ContainerState, Digest, ImageRef, NetworkName, PodmanState, SecretName};
-use answers::{ApiError, Container, Image, Inspect, Network, Secret, Version};
+use answers::{ApiError, Container, Image, Inspect, Network, Secret};
 
 pub use pull::PullProgress;
 
@@ -24,6 +24,9 @@ pub const SOCKET: &str = "/run/podman/podman.sock";
 
 /// Oldest API that answers all that is asked here; newer Podmans serve it too.
 const BASE: &str = "http://podman/v5.0.0/libpod";
+
+/// Where each answer says which Podman gave it.
+const VERSION: &str = "Libpod-Api-Version";
 
 /// For questions, not for pulls. A cold socket starts Podman first (90 ms), a busy store can take seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,15 +81,29 @@ impl Podman {
             .map_err(|source| PodmanError::Unreachable { doing: "set up the connection".to_owned(), source })
     }
 
-    /// All that planning needs to know, in five questions side by side and one more for each container of ours.
-    pub async fn observe(&self) -> Result<PodmanState, PodmanError> {
+    /// All that planning needs to know, of the images only `wanted`: the questions side by side, and one more for
+    /// each container of ours. What is asked is what Podman answers within a few milliseconds: `version` and `info`
+    /// start processes, the list of images reads every manifest in the store.
+    pub async fn observe(&self, wanted: &BTreeSet<ImageRef>) -> Result<PodmanState, PodmanError> {
+        let images = async { try_join_all(wanted.iter().map(|image| self.stored(image))).await };
         let (version, containers, networks, secrets, images) = tokio::try_join!(
             self.version(),
-            self.get::<Vec<Container>>("containers/json", &[("all", "true")], "list containers"),
+            self.containers(),
             self.get::<Vec<Network>>("networks/json", &[], "list networks"),
             self.get::<Vec<Secret>>("secrets/json", &[], "list secrets"),
-            self.get::<Vec<Image>>("images/json", &[], "list images"),
+            images,
         )?;
+        Ok(PodmanState {
+            version,
+            containers,
+            networks: networks.into_iter().map(|network| (network.name.clone(), network.state())).collect(),
+            secrets: secrets.into_iter().map(Secret::state).collect(),
+            images: images.into_iter().flatten().collect(),
+        })
+    }
+
+    async fn containers(&self) -> Result<BTreeMap<String, ContainerState>, PodmanError> {
+        let containers: Vec<Container> = self.get("containers/json", &[("all", "true")], "list containers").await?;
         let mut containers: BTreeMap<String, ContainerState> =
             containers.into_iter().flat_map(Container::states).collect();
         let ours = containers.iter_mut().filter(|(_, state)| state.hash.is_some());
@@ -98,22 +115,39 @@ impl Podman {
             }
         });
         join_all(ask).await;
-        Ok(PodmanState {
-            version,
-            containers,
-            networks: networks.into_iter().map(|network| (network.name.clone(), network.state())).collect(),
-            secrets: secrets.into_iter().map(Secret::state).collect(),
-            images: images.into_iter().flat_map(|image| image.repo_digests.unwrap_or_default()).collect(),
-        })
+        Ok(containers)
+    }
+
+    /// The image, if a unit that names it would find it in the store. A tag is never taken for one: what it
+    /// means is known after a pull.
+    async fn stored(&self, image: &ImageRef) -> Result<Option<String>, PodmanError> {
+        if image.digest().is_none() {
+            return Ok(None);
+        }
+        let doing = "look for an image";
+        let request = self.client.get(format!("{BASE}/images/{image}/exists")).timeout(PATIENCE);
+        let response = request.send().await.map_err(|source| unreachable(doing, source))?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        accept(response, doing).await.map(|_| Some(image.to_string()))
     }
 
     async fn inspect(&self, container: &str) -> Result<Inspect, PodmanError> {
         self.get(&format!("containers/{container}/json"), &[], "inspect a container").await
     }
 
+    /// From the header that every answer has. It is the version of libpod's API, which is Podman's own.
     async fn version(&self) -> Result<String, PodmanError> {
-        let answer: Version = self.get("version", &[], "ask for its version").await?;
-        Ok(answer.version)
+        let doing = "ask for its version";
+        let request = self.client.get(format!("{BASE}/_ping")).timeout(PATIENCE);
+        let response = request.send().await.map_err(|source| unreachable(doing, source))?;
+        let response = accept(response, doing).await?;
+        let version = response.headers().get(VERSION).and_then(|version| version.to_str().ok());
+        version.map(str::to_owned).ok_or_else(|| PodmanError::Garbled {
+            doing: doing.to_owned(),
+            reason: format!("the answer has no header {VERSION}"),
+        })
     }
 
     /// Health of a running container, as Podman last saw it: `healthy`, `starting`, `unhealthy`.
