@@ -10,7 +10,9 @@ use crate::host::files::FileError;
 use crate::host::{Host, files, generator, kernel, storage};
 use crate::model::{HostPath, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root, UnitName, UnitState};
 use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
-use crate::record::{Generation, Generations, ImageLock, Pending, RecordError, Texts, installed, places};
+use crate::record::{
+    Generation, Generations, ImageLock, Pending, RecordError, Texts, installed, places, role_password,
+};
 use crate::stack::{self, Desired, Facts, INNER_INTERFACE, Programs, QUADLETS};
 
 /// Folders in which quadlet looks for units, other than the agent's own (podman-systemd.unit(5)).
@@ -90,6 +92,7 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         kernel,
         converged: last.is_some(),
         known: places(&host.root)?,
+        role: role_password(&host.root)?,
         recorded,
         stack_was_stopped: pending.is_some_and(|pending| pending.stack_was_stopped),
         selinux: kernel::has_selinux(&host.root),

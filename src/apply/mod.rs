@@ -6,6 +6,7 @@
 mod images;
 mod operation;
 mod progress;
+mod rotate;
 mod secrets;
 mod steps;
 mod units;
@@ -21,6 +22,7 @@ use crate::stack::{self, Desired};
 
 pub use operation::Operation;
 pub use progress::{Event, Progress};
+pub use rotate::{Role, Rotation, rotate};
 pub use secrets::random_password;
 pub use steps::StepError;
 
@@ -103,6 +105,16 @@ pub async fn apply(
     let _lock = lock::take(&host.root.join(LOCK), command, lock::PATIENCE).await?;
     let mut operation = Operation::begin(&host.root, command)?;
     let result = converge(host, loaded, &mut operation, progress).await;
+    conclude(host, loaded, operation, result)
+}
+
+/// Closes the operation and writes down what it came to.
+fn conclude(
+    host: &Host,
+    loaded: &Loaded,
+    operation: Operation<'_>,
+    result: Result<(Survey, jiff::Timestamp), ApplyError>,
+) -> Result<Report, ApplyError> {
     match result {
         Ok((survey, more)) => {
             // Those that somebody else had made, too.

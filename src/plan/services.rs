@@ -1,6 +1,6 @@
 //! Services: what runs and should not, what does not and should, what runs from an old text.
 
-use crate::model::{ActiveState, LoadState, PodmanState, Service, UnitName};
+use crate::model::{ActiveState, ContainerState, LoadState, PodmanState, Service, UnitName};
 use crate::plan::{Observed, Plan, Step, networks, unit};
 use crate::stack::{Desired, DesiredService};
 
@@ -89,9 +89,9 @@ fn start_and_restart(
         let has_container = podman.containers.contains_key(service.service.stem());
         let old = match state.active {
             _ if stopped_here => None,
-            ActiveState::Active => outdated(podman, service),
+            ActiveState::Active => outdated(observed, podman, service),
             // A start would join the one under way, of a text that may never become healthy.
-            ActiveState::Activating if has_container => outdated(podman, service),
+            ActiveState::Activating if has_container => outdated(observed, podman, service),
             _ => None,
         };
         if let Some(reason) = old {
@@ -138,7 +138,7 @@ impl Units {
 }
 
 /// Why the running container is not the one that its unit describes.
-fn outdated(podman: &PodmanState, service: &DesiredService) -> Option<&'static str> {
+fn outdated(observed: &Observed, podman: &PodmanState, service: &DesiredService) -> Option<&'static str> {
     let Some(container) = podman.containers.get(service.service.stem()) else {
         return Some("no container although the unit is up");
     };
@@ -149,9 +149,20 @@ fn outdated(podman: &PodmanState, service: &DesiredService) -> Option<&'static s
     let changed = |secret: &crate::model::SecretName| {
         let mounted = container.secrets.get(secret.as_str());
         let stored = podman.secrets.get(secret.as_str()).map(|secret| &secret.id);
-        mounted.is_some() && stored.is_some() && mounted != stored
+        mounted.is_some() && stored.is_some() && mounted != stored && !role_has(observed, container, service, stored)
     };
     service.secrets.iter().any(changed).then_some("started with an older secret")
+}
+
+/// Whether the role of the running database was given this secret since its container started.
+fn role_has(
+    observed: &Observed,
+    container: &ContainerState,
+    service: &DesiredService,
+    secret: Option<&String>,
+) -> bool {
+    service.service == Service::Postgres
+        && observed.role.as_ref().is_some_and(|role| role.container == container.id && Some(&role.secret) == secret)
 }
 
 const fn why_start(stopped_here: bool, state: ActiveState) -> &'static str {

@@ -7,7 +7,7 @@ use crate::host::{generator, kernel, process};
 use crate::model::{LoadState, Refusal, Root, UnitName};
 use crate::observe::chain;
 use crate::quadlet::{FLOOR, PodmanVersion};
-use crate::record::{Generations, History, ImageLock, Pending, installed};
+use crate::record::{Generations, History, ImageLock, Pending, installed, role_password};
 use crate::stack::{FIREWALL, INNER_INTERFACE};
 
 /// Oldest systemd that knows every key of the units: photos-agent.service has `RestartSteps=`.
@@ -130,6 +130,7 @@ fn records(root: &Root) -> Finding {
     let read = [
         ImageLock::read(root).map(drop),
         installed(root).map(drop),
+        role_password(root).map(drop),
         Pending::read(root).map(drop),
         Generations::new(root).last().map(drop),
         History::new(root).entries().map(drop),

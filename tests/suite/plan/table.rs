@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use photos_agent::model::{ActiveState, HostPath, LoadState, NetworkState, PlaceState, Subvolume};
+use photos_agent::model::{ActiveState, HostPath, LoadState, NetworkState, PlaceState, RolePassword, Subvolume};
 use photos_agent::plan::PODMAN_SOCKET;
 use photos_agent::stack::MARKER;
 
@@ -497,4 +497,31 @@ fn without_systemd_or_podman_nothing_is_guessed() {
     assert_eq!(said[0], "enable podman.socket (the agent speaks to Podman through it, and Debian ships it disabled)");
     assert!(!said.iter().any(|line| line.contains("secret") && line.contains("make")), "{said:?}");
     assert!(!said.iter().any(|line| line.starts_with("refused")), "{said:?}");
+}
+
+#[test]
+fn a_role_that_was_given_the_secret_while_it_ran_needs_no_restart() {
+    let rotated = |container: &str, secret: &str| {
+        after(|world| {
+            "2".clone_into(&mut world.podman.secrets.get_mut("photos-db-password").unwrap().id);
+            world.role = Some(RolePassword { container: container.to_owned(), secret: secret.to_owned() });
+        })
+    };
+    let both = ["restart immich-postgres.service, immich-server.service (started with an older secret)"];
+    let server = ["restart immich-server.service (started with an older secret)"];
+    assert_eq!(rotated("1", "2"), server);
+    // Of a container that is gone, or another secret: nobody told this one.
+    assert_eq!(rotated("0", "2"), both);
+    assert_eq!(rotated("1", "1"), both);
+    // A database that was started again since has its secret from its start, whatever it was told before.
+    let said = after(|world| {
+        world.role = Some(RolePassword { container: "0".to_owned(), secret: "0".to_owned() });
+    });
+    assert_eq!(said, Vec::<String>::new());
+    // Nor does what the role has excuse another text of the unit.
+    let said = after(|world| {
+        world.role = Some(RolePassword { container: "1".to_owned(), secret: "1".to_owned() });
+        world.podman.containers.get_mut("immich-postgres").unwrap().hash = Some("0".repeat(16));
+    });
+    assert_eq!(said, ["restart immich-postgres.service (running from an older text of the unit)"]);
 }
