@@ -55,6 +55,8 @@ pub struct Report {
     pub generation: u32,
     /// What was seen and left alone.
     pub notes: Vec<String>,
+    /// What a person must see to.
+    pub concerns: Vec<Refusal>,
 }
 
 /// How it did not.
@@ -122,7 +124,8 @@ fn conclude(
             add_places(&host.root, places)?;
             let generation = Generations::new(&host.root).record(generation(loaded, &survey.desired, more))?;
             let (id, steps) = operation.finish(Outcome::Done, Some(generation))?;
-            Ok(Report { operation: id, steps, generation, notes: survey.plan.notes })
+            let Plan { notes, concerns, .. } = survey.plan;
+            Ok(Report { operation: id, steps, generation, notes, concerns })
         }
         Err(error) => {
             // A full disk may be the reason of both; what a person needs is the first.

@@ -8,7 +8,7 @@ use crate::apply::{self, Event, Progress, Report};
 use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::cli::plan::count;
+use crate::cli::plan::{count, tell_concerns};
 use crate::model::{Refusal, UnitName};
 
 /// How often the bytes of a pull are told.
@@ -29,6 +29,7 @@ pub(super) fn report_text(report: &Report) -> String {
         None => "Nothing to do.".to_owned(),
     };
     let mut text = format!("{done} Generation {}.\n", report.generation);
+    tell_concerns(&report.concerns, &mut text);
     for note in &report.notes {
         let _ = writeln!(text, "note: {note}");
     }
