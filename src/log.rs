@@ -16,6 +16,8 @@ pub const CONVERGED: &str = "b37c1a3fdaf3423abdfcf9375f60d632";
 pub const FAILED: &str = "a01848bcacbd4687b6b520dc9c3501a6";
 /// The host was left alone, for a reason that a person must see to.
 pub const REFUSED: &str = "3dc133566af34b4a9a586ab83bc1fd0b";
+/// Something that a person must see to, while all else is kept.
+pub const CONCERN: &str = "b93aab94b5f840bebc21e4289df5ede8";
 /// An operation that was interrupted is taken up again.
 pub const RESUMED: &str = "c502beca95624734939a03448689a92f";
 /// A file of ours that somebody had edited was replaced; its text was kept.

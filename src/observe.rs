@@ -12,7 +12,9 @@ use crate::model::{
     HostPath, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root, Subvolume, UnitName, UnitState,
 };
 use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
-use crate::record::{Generation, Generations, ImageLock, Pending, RecordError, Texts, first_starts, installed, places};
+use crate::record::{
+    Generation, Generations, ImageLock, Pending, RecordError, Texts, first_starts, installed, places, role_password,
+};
 use crate::stack::{self, Desired, Facts, INNER_INTERFACE, Programs, QUADLETS};
 
 /// Folders in which quadlet looks for units, other than the agent's own (podman-systemd.unit(5)).
@@ -95,6 +97,7 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         kernel,
         converged: last.is_some(),
         known: places(&host.root)?,
+        role: role_password(&host.root)?,
         recorded,
         first_starts: first_starts(&host.root)?,
         stack_was_stopped: pending.is_some_and(|pending| pending.stack_was_stopped),

@@ -18,7 +18,7 @@ use crate::host::Host;
 use crate::log;
 use crate::observe::chain;
 pub use resolve::resolve;
-use status::{Narrator, notify_ready, notify_reloading, notify_status, notify_stopping};
+use status::{Narrator, log_concerns, notify_ready, notify_reloading, notify_status, notify_stopping};
 
 /// First wait after a failure; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_secs(30);
@@ -97,7 +97,9 @@ async fn converge(host: &Host, load: &impl Fn() -> Result<Loaded, Diagnostics>) 
         Ok(report) => {
             let generation = report.generation;
             tracing::info!(message_id = log::CONVERGED, generation, steps = report.steps.len(), "converged");
-            let note = report.notes.first().map(|note| format!("; {note}")).unwrap_or_default();
+            log_concerns(&report.concerns);
+            let first = report.concerns.first().map(ToString::to_string);
+            let note = first.as_ref().or(report.notes.first()).map(|note| format!("; {note}")).unwrap_or_default();
             notify_status(&format!("converged, generation {generation}{note}"));
             true
         }

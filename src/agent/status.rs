@@ -4,6 +4,7 @@ use sd_notify::NotifyState;
 
 use crate::apply::{Event, Progress};
 use crate::log;
+use crate::model::Refusal;
 
 /// Without systemd there is nobody to notify, which is no error.
 fn notify(states: &[NotifyState<'_>]) {
@@ -27,6 +28,13 @@ pub(super) fn notify_stopping() {
 
 pub(super) fn notify_status(text: &str) {
     notify(&[NotifyState::Status(text)]);
+}
+
+pub(super) fn log_concerns(concerns: &[Refusal]) {
+    for concern in concerns {
+        let (what, why, remedy) = (&concern.what, &concern.why, &concern.remedy);
+        tracing::warn!(message_id = log::CONCERN, %what, %why, %remedy, "concern: {concern}; next: {remedy}");
+    }
 }
 
 /// Turns news of an operation into the status line and log lines.

@@ -7,6 +7,7 @@ mod gate;
 mod images;
 mod operation;
 mod progress;
+mod rotate;
 mod secrets;
 mod steps;
 mod units;
@@ -25,6 +26,7 @@ use crate::stack::{self, Desired};
 
 pub use operation::Operation;
 pub use progress::{Event, Progress};
+pub use rotate::{Role, Rotation, rotate};
 pub use secrets::random_password;
 pub use steps::StepError;
 
@@ -57,6 +59,8 @@ pub struct Report {
     pub generation: u32,
     /// What was seen and left alone.
     pub notes: Vec<String>,
+    /// What a person must see to.
+    pub concerns: Vec<Refusal>,
 }
 
 /// How it did not.
@@ -134,6 +138,16 @@ async fn operate(
         progress.hear(Event::GateOpened);
     }
     let result = converge(host, loaded, &mut operation, progress).await;
+    conclude(host, loaded, operation, result)
+}
+
+/// Closes the operation and writes down what it came to.
+fn conclude(
+    host: &Host,
+    loaded: &Loaded,
+    operation: Operation<'_>,
+    result: Result<(Survey, jiff::Timestamp), ApplyError>,
+) -> Result<Report, ApplyError> {
     match result {
         Ok((survey, more)) => {
             // Those that somebody else had made, too.
@@ -141,7 +155,8 @@ async fn operate(
             add_places(&host.root, places)?;
             let generation = Generations::new(&host.root).record(generation(loaded, &survey.desired, more))?;
             let (id, steps) = operation.finish(Outcome::Done, Some(generation))?;
-            Ok(Report { operation: id, steps, generation, notes: survey.plan.notes })
+            let Plan { notes, concerns, .. } = survey.plan;
+            Ok(Report { operation: id, steps, generation, notes, concerns })
         }
         Err(error) => {
             // A full disk may be the reason of both; what a person needs is the first.

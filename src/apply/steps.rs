@@ -8,6 +8,7 @@ use crate::apply::{ApplyError, Survey, images, secrets, units};
 use crate::host::files::{self, FileError};
 use crate::host::generator::GeneratorError;
 use crate::host::podman::PodmanError;
+use crate::host::process::ProcessError;
 use crate::host::storage::{self, StorageError};
 use crate::host::systemd::{SystemdError, Verb};
 use crate::host::{Host, kernel};
@@ -34,6 +35,9 @@ pub enum StepError {
     /// The units were not accepted.
     #[error(transparent)]
     Generator(#[from] GeneratorError),
+    /// Another program.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     /// The digest could not be locked.
     #[error(transparent)]
     Record(#[from] RecordError),

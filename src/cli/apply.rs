@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::apply::{self, Event, Progress};
+use crate::apply::{self, Event, Progress, Report};
 use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::cli::plan::count;
+use crate::cli::plan::{count, tell_concerns};
 use crate::model::{Refusal, UnitName};
 
 /// How often the bytes of a pull are told.
@@ -17,20 +17,23 @@ const TELL_BYTES: Duration = Duration::from_secs(2);
 pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     require_root()?;
     let loaded = context.load()?;
-    let mut talk = Talk { output: context.output, told: Instant::now() };
+    let mut talk = Talk::new(context.output);
     let report = apply::apply(&context.host()?, &loaded, "photos-agent apply", &mut talk).await?;
-    context.output.answer("report", &report, || {
-        let done = match report.operation {
-            Some(id) => format!("Operation {id}: {} done.", count(report.steps.len(), "step")),
-            None => "Nothing to do.".to_owned(),
-        };
-        let mut text = format!("{done} Generation {}.\n", report.generation);
-        for note in &report.notes {
-            let _ = writeln!(text, "note: {note}");
-        }
-        text
-    });
+    context.output.answer("report", &report, || report_text(&report));
     Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn report_text(report: &Report) -> String {
+    let done = match report.operation {
+        Some(id) => format!("Operation {id}: {} done.", count(report.steps.len(), "step")),
+        None => "Nothing to do.".to_owned(),
+    };
+    let mut text = format!("{done} Generation {}.\n", report.generation);
+    tell_concerns(&report.concerns, &mut text);
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    text
 }
 
 /// Everything that changes the host needs root; said before the first thing fails half-way.
@@ -42,9 +45,15 @@ pub(super) fn require_root() -> Result<(), Refusal> {
 }
 
 /// Tells a person on standard error.
-struct Talk {
+pub(super) struct Talk {
     output: Output,
     told: Instant,
+}
+
+impl Talk {
+    pub(super) fn new(output: Output) -> Self {
+        Self { output, told: Instant::now() }
+    }
 }
 
 impl Progress for Talk {

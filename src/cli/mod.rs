@@ -67,7 +67,7 @@ enum Command {
     History,
     /// Check every precondition and name the remedy of each that fails
     Doctor,
-    /// List and set the secrets of the stack
+    /// List, set and rotate the secrets of the stack
     #[command(subcommand)]
     Secret(secret::Command),
     /// Check, show and explain the configuration

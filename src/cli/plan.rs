@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::apply;
 use crate::cli::Context;
 use crate::cli::failure::Failure;
+use crate::model::Refusal;
 use crate::plan::{FileChange, Plan, Step};
 
 #[derive(Serialize)]
@@ -54,10 +55,17 @@ pub fn text(plan: &Plan, verbose: bool) -> String {
     if plan.steps.iter().any(|planned| planned.step.reveals()) {
         text.push_str("Images are locked to their digests when they are pulled; units then name the digests.\n");
     }
+    tell_concerns(&plan.concerns, &mut text);
     for note in &plan.notes {
         let _ = writeln!(text, "note: {note}");
     }
     text
+}
+
+pub fn tell_concerns(concerns: &[Refusal], text: &mut String) {
+    for concern in concerns {
+        let _ = writeln!(text, "concern: {concern}\n  next: {}", concern.remedy);
+    }
 }
 
 fn describe_file(file: &FileChange, verbose: bool, text: &mut String) {

@@ -1,5 +1,5 @@
-//! `photos-agent secret`: list and set. Values come from a prompt without echo or from standard input,
-//! never from an argument, and go nowhere but to Podman's store.
+//! `photos-agent secret`: list, set and rotate. Values are random, or come from a prompt without echo or from standard
+//! input, never from an argument, and go nowhere but to Podman's store.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::apply;
-use crate::cli::apply::require_root;
+use crate::apply::{self, Role};
+use crate::cli::apply::{Talk, report_text, require_root};
 use crate::cli::failure::Failure;
 use crate::cli::{Context, time};
 use crate::host::lock;
@@ -29,6 +29,11 @@ pub(super) enum Command {
     List,
     /// Set a secret, from a prompt or from standard input
     Set {
+        /// The secret's name, as `secret list` shows it
+        name: String,
+    },
+    /// Replace a secret by a new random one, in the running database too, and restart what reads it
+    Rotate {
         /// The secret's name, as `secret list` shows it
         name: String,
     },
@@ -56,6 +61,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<ExitCode,
     match command {
         Command::List => list(context).await?,
         Command::Set { name } => set(context, &name).await?,
+        Command::Rotate { name } => rotate(context, &name).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -82,9 +88,26 @@ async fn set(context: &Context, name: &str) -> Result<(), Failure> {
     let secret = known(name)?;
     let value = read_value(&secret)?;
     let _lock = lock::take(&context.root.join(apply::LOCK), "photos-agent secret set", lock::PATIENCE).await?;
-    context.host()?.podman.replace_secret(&secret, value).await?;
+    context.host()?.podman.replace_secret(&secret, value).await.map(drop)?;
     let text = format!("Stored {secret}. Services that read it get it with: photos-agent apply");
     context.output.answer("stored", Stored { stored: secret.to_string() }, || text);
+    Ok(())
+}
+
+async fn rotate(context: &Context, name: &str) -> Result<(), Failure> {
+    require_root()?;
+    let secret = known(name)?;
+    let loaded = context.load()?;
+    let host = context.host()?;
+    let mut talk = Talk::new(context.output);
+    let rotation = apply::rotate(&host, &loaded, &secret, "photos-agent secret rotate", &mut talk).await?;
+    context.output.answer("rotated", &rotation, || {
+        let told = match rotation.role {
+            Role::Set => "the database and whoever reads it have the new one",
+            Role::AtNextStart => "the database is down and takes the new one when it starts",
+        };
+        format!("Rotated {secret}: {told}.\n{}", report_text(&rotation.report))
+    });
     Ok(())
 }
 

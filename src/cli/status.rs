@@ -21,7 +21,7 @@ use crate::record::{Generations, Pending};
 
 #[derive(Serialize)]
 struct Body {
-    /// Every service is up and healthy but for masked ones, and nothing is pending.
+    /// Every service is up and healthy but for masked ones, nothing is pending, and nobody has to see to anything.
     well: bool,
     release: String,
     generation: Option<u32>,
@@ -37,6 +37,8 @@ struct Body {
     open_operation: Option<u64>,
     pending_steps: Vec<String>,
     refusals: Vec<Refusal>,
+    /// What a person must see to, and what forbids nothing.
+    concerns: Vec<Refusal>,
     notes: Vec<String>,
 }
 
@@ -93,7 +95,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     let server = Service::Server.unit();
     let silent = services.iter().any(|row| row.masked && row.unit.as_str() == server);
     Ok(Body {
-        well: all_healthy(&services) && (answers || silent) && plan.is_empty(),
+        well: all_healthy(&services) && (answers || silent) && plan.is_empty() && plan.concerns.is_empty(),
         release: settings.immich.version.to_string(),
         generation: Generations::new(&context.root).numbers()?.into_iter().max(),
         target: row(&survey.desired.target, None, None),
@@ -105,6 +107,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         open_operation: Pending::read(&context.root)?.map(|pending| pending.id),
         pending_steps: plan.steps.iter().map(|planned| planned.step.to_string()).collect(),
         refusals: plan.refusals.clone(),
+        concerns: plan.concerns.clone(),
         notes: plan.notes.clone(),
     })
 }
@@ -174,6 +177,9 @@ fn text(body: &Body) -> String {
     }
     for refusal in &body.refusals {
         let _ = writeln!(text, "Refused: {refusal}\n  next: {}", refusal.remedy);
+    }
+    for concern in &body.concerns {
+        let _ = writeln!(text, "Concern: {concern}\n  next: {}", concern.remedy);
     }
     match body.pending_steps.len() {
         0 => {}

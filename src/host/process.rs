@@ -1,11 +1,14 @@
 //! Runs another program, where there is no library, no socket and no bus for it.
 //!
-//! Standard input is empty, the environment is small and in English, output is kept whole. A program
+//! Standard input is empty unless something is fed to it, the environment is small and in English, output is kept whole. A program
 //! that fails is an error with the end of what it said.
 
 use std::ffi::OsStr;
 use std::io;
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
 
 /// How much of a failed program's words an error repeats, in characters.
 const TAIL: usize = 1000;
@@ -32,11 +35,42 @@ pub enum ProcessError {
         /// The end of its standard error.
         said: String,
     },
+    /// It was still at it after that long.
+    #[error("{program} did not end within {} s", patience.as_secs())]
+    Late {
+        /// The program.
+        program: String,
+        /// How long it had.
+        patience: Duration,
+    },
 }
 
 /// Runs `program` and returns its output if it succeeded.
 pub fn run(program: &str, arguments: &[&OsStr]) -> Result<Output, ProcessError> {
     let output = output(program, arguments, &[])?;
+    accept(program, output)
+}
+
+/// Runs `program` with `input` on its standard input, which no error repeats, and ends it after `patience`.
+pub async fn feed(program: &str, arguments: &[String], input: &[u8], patience: Duration) -> Result<(), ProcessError> {
+    let not_run = |source| ProcessError::NotRun { program: program.to_owned(), source };
+    let mut command = tokio::process::Command::from(prepare(program, arguments));
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(not_run)?;
+    let work = async {
+        if let Some(mut pipe) = child.stdin.take() {
+            // One that did not read to the end says why by itself.
+            let _ = pipe.write_all(input).await;
+        }
+        child.wait_with_output().await
+    };
+    match tokio::time::timeout(patience, work).await {
+        Ok(output) => accept(program, output.map_err(not_run)?).map(drop),
+        Err(_) => Err(ProcessError::Late { program: program.to_owned(), patience }),
+    }
+}
+
+fn accept(program: &str, output: Output) -> Result<Output, ProcessError> {
     if output.status.success() {
         return Ok(output);
     }
@@ -49,15 +83,17 @@ pub fn run(program: &str, arguments: &[&OsStr]) -> Result<Output, ProcessError> 
 
 /// Runs `program` with further environment variables and returns its output, whatever it was.
 pub fn output(program: &str, arguments: &[&OsStr], environment: &[(&str, &OsStr)]) -> Result<Output, ProcessError> {
-    Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("LC_ALL", "C.UTF-8")
+    prepare(program, arguments)
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .output()
         .map_err(|source| ProcessError::NotRun { program: program.to_owned(), source })
+}
+
+fn prepare(program: &str, arguments: &[impl AsRef<OsStr>]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
+    command
 }
 
 fn tail(text: &str) -> String {

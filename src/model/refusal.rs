@@ -1,8 +1,8 @@
-//! Why the host is not touched.
+//! Why the host is not touched, or what a person must see to.
 
 use serde::{Deserialize, Serialize};
 
-/// A refusal: the thing, the reason, and what to do next.
+/// A refusal, or a concern that forbids nothing: the thing, the reason, and what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{what}: {why}")]
 pub struct Refusal {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// The label by which a container or network tells which text of its unit it was made from.
 pub const HASH_LABEL: &str = "photos-agent.unit";
@@ -27,6 +28,8 @@ pub struct PodmanState {
 /// A container, running or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerState {
+    /// Its identity: another one at every start.
+    pub id: String,
     /// The systemd unit that made it.
     pub unit: Option<String>,
     /// The networks that it is on.
@@ -55,6 +58,18 @@ pub struct SecretState {
     pub id: String,
     /// When its value last changed.
     pub updated: Timestamp,
+}
+
+/// Which secret the database's role was last given while its container ran.
+///
+/// A container keeps the secret that it was started with, and at its start the role gets that one; a running
+/// database can be given another, which only this tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolePassword {
+    /// Identity of the container; another one has given the role its own.
+    pub container: String,
+    /// Identity of the secret.
+    pub secret: String,
 }
 
 /// systemd's `LoadState`.

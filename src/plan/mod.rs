@@ -74,6 +74,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     units::plan(observed, desired, &mut plan);
     networks::plan_forwarding(observed, &mut plan);
     services::plan(observed, podman, desired, &wanted, stop, &mut plan);
+    secrets::tell_lost(observed, podman, desired, &mut plan);
     plan
 }
 

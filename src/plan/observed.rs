@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{HostPath, Kernel, PlaceState, PodmanState, Subvolume, UnitName, UnitState};
+use crate::model::{HostPath, Kernel, PlaceState, PodmanState, RolePassword, Subvolume, UnitName, UnitState};
 
 /// The host at one moment.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Observed {
     /// The texts of each file that are known to be ours, and so may be replaced: that of the last generation, and
     /// what was written since by operations that failed.
     pub recorded: BTreeMap<HostPath, Vec<String>>,
+    /// Which secret the running database's role was last given, if it was given another than its container has.
+    pub role: Option<RolePassword>,
     /// Whether this host was ever converged.
     pub converged: bool,
     /// Whether an interrupted operation had stopped a running stack.

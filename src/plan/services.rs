@@ -1,8 +1,11 @@
 //! Services: what runs and should not, what does not and should, what runs from an old text.
 
-use crate::model::{ActiveState, LoadState, PodmanState, UnitName};
+use crate::model::{ActiveState, ContainerState, LoadState, PodmanState, Service, UnitName};
 use crate::plan::{Observed, Plan, Step, first_start, networks, unit};
 use crate::stack::{Desired, DesiredService};
+
+/// So many restarts in a row are no mishap any more.
+const FAILING: u32 = 3;
 
 /// Whether the stack is meant to be up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +56,8 @@ pub(super) fn plan(
     plan: &mut Plan,
 ) {
     refuse_foreign_containers(podman, desired, plan);
-    note_masked(observed, desired, plan);
+    tell_masked(observed, desired, plan);
+    tell_failing(observed, desired, plan);
     if let Wanted::Leave(why) = wanted {
         plan.notes.push((*why).to_owned());
         return;
@@ -84,14 +88,16 @@ fn start_and_restart(
             start.add(name, why_start(stopped_here, state.active));
         }
     }
-    for service in desired.services.iter().filter(|service| !is_masked(observed, &service.unit)) {
+    let can_run =
+        |service: &&DesiredService| !is_masked(observed, &service.unit) && !needs_masked(observed, desired, service);
+    for service in desired.services.iter().filter(can_run) {
         let state = unit(observed, service.unit.as_str());
         let has_container = podman.containers.contains_key(service.service.stem());
         let old = match state.active {
             _ if stopped_here => None,
-            ActiveState::Active => outdated(podman, service),
+            ActiveState::Active => outdated(observed, podman, service),
             // A start would join the one under way, of a text that may never become healthy.
-            ActiveState::Activating if has_container => outdated(podman, service),
+            ActiveState::Activating if has_container => outdated(observed, podman, service),
             _ => None,
         };
         if let Some(reason) = old {
@@ -140,7 +146,7 @@ impl Units {
 }
 
 /// Why the running container is not the one that its unit describes.
-fn outdated(podman: &PodmanState, service: &DesiredService) -> Option<&'static str> {
+fn outdated(observed: &Observed, podman: &PodmanState, service: &DesiredService) -> Option<&'static str> {
     let Some(container) = podman.containers.get(service.service.stem()) else {
         return Some("no container although the unit is up");
     };
@@ -151,9 +157,20 @@ fn outdated(podman: &PodmanState, service: &DesiredService) -> Option<&'static s
     let changed = |secret: &crate::model::SecretName| {
         let mounted = container.secrets.get(secret.as_str());
         let stored = podman.secrets.get(secret.as_str()).map(|secret| &secret.id);
-        mounted.is_some() && stored.is_some() && mounted != stored
+        mounted.is_some() && stored.is_some() && mounted != stored && !role_has(observed, container, service, stored)
     };
     service.secrets.iter().any(changed).then_some("started with an older secret")
+}
+
+/// Whether the role of the running database was given this secret since its container started.
+fn role_has(
+    observed: &Observed,
+    container: &ContainerState,
+    service: &DesiredService,
+    secret: Option<&String>,
+) -> bool {
+    service.service == Service::Postgres
+        && observed.role.as_ref().is_some_and(|role| role.container == container.id && Some(&role.secret) == secret)
 }
 
 const fn why_start(stopped_here: bool, state: ActiveState) -> &'static str {
@@ -179,11 +196,41 @@ fn refuse_foreign_containers(podman: &PodmanState, desired: &Desired, plan: &mut
     }
 }
 
-/// Masked is the operator's word for "this one stays down".
-fn note_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
+/// Masked is the operator's word for "this one stays down". Where another service cannot be without it, that may not
+/// have been meant.
+fn tell_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     for service in desired.services.iter().filter(|service| is_masked(observed, &service.unit)) {
-        plan.notes.push(format!("{0} is masked and stays down: systemctl unmask {0}", service.unit));
+        let name = &service.unit;
+        let mut waiting = desired
+            .services
+            .iter()
+            .filter(|other| other.needs.contains(&service.service) && !is_masked(observed, &other.unit));
+        match waiting.next() {
+            Some(other) => {
+                let why = format!("is masked, and {} cannot be without it", other.unit);
+                plan.concern(name.as_str(), why, format!("systemctl unmask {name} && photos-agent apply"));
+            }
+            None => plan.notes.push(format!("{name} is masked and stays down: systemctl unmask {name}")),
+        }
     }
+}
+
+/// systemd starts it again and again, and so it never counts as failed.
+fn tell_failing(observed: &Observed, desired: &Desired, plan: &mut Plan) {
+    for service in &desired.services {
+        let (name, state) = (&service.unit, unit(observed, service.unit.as_str()));
+        if state.active == ActiveState::Activating && state.restarts >= FAILING {
+            let why = format!("keeps failing: {} restarts, the last run ended with {}", state.restarts, state.result);
+            plan.concern(name.as_str(), why, format!("journalctl -u {name}"));
+        }
+    }
+}
+
+/// Whether a service that it needs is down and masked, so that no start of it can succeed.
+fn needs_masked(observed: &Observed, desired: &Desired, service: &DesiredService) -> bool {
+    let is_needed = |other: &&DesiredService| service.needs.contains(&other.service);
+    let is_up = |name: &UnitName| unit(observed, name.as_str()).active == ActiveState::Active;
+    desired.services.iter().filter(is_needed).any(|other| is_masked(observed, &other.unit) && !is_up(&other.unit))
 }
 
 fn is_masked(observed: &Observed, name: &UnitName) -> bool {

@@ -11,6 +11,8 @@ use crate::model::{HostPath, ImageRef, NetworkName, Refusal, SecretName, Subvolu
 pub struct Plan {
     /// Each of them forbids the whole plan.
     pub refusals: Vec<Refusal>,
+    /// What a person must see to, and what forbids nothing: all else is mended meanwhile.
+    pub concerns: Vec<Refusal>,
     /// The steps.
     pub steps: Vec<Planned>,
     /// What was seen and is left alone.
@@ -18,7 +20,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether the host is as it should be.
+    /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.refusals.is_empty()
     }
@@ -40,6 +42,10 @@ impl Plan {
 
     pub(super) fn refuse(&mut self, what: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) {
         self.refusals.push(Refusal::new(what, why, remedy));
+    }
+
+    pub(super) fn concern(&mut self, what: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) {
+        self.concerns.push(Refusal::new(what, why, remedy));
     }
 }
 

@@ -15,10 +15,10 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
         match observed.places.get(&place.path) {
             // Empty is what it was before a first start that was cut off.
             Some(Ok(state @ PlaceState::Absent { .. })) if observed.first_starts.contains(&place.subvolume) => {
-                plan_subvolume(place, state, observed.selinux, plan);
+                plan_subvolume(observed, place, state, plan);
             }
             Some(Ok(PlaceState::Absent { .. })) if is_known(observed, place) => refuse_lost(observed, place, plan),
-            Some(Ok(state)) => plan_subvolume(place, state, observed.selinux, plan),
+            Some(Ok(state)) => plan_subvolume(observed, place, state, plan),
             other => refuse_unread(&place.path, other, plan),
         }
     }
@@ -46,11 +46,11 @@ fn plan_folder(folder: &Folder, state: &PlaceState, plan: &mut Plan) {
     }
 }
 
-fn plan_subvolume(place: &SubvolumePlace, state: &PlaceState, selinux: bool, plan: &mut Plan) {
+fn plan_subvolume(observed: &Observed, place: &SubvolumePlace, state: &PlaceState, plan: &mut Plan) {
     let SubvolumePlace { subvolume, path } = place;
     match state {
         PlaceState::Absent { btrfs: true } => {
-            let step = Step::MakeSubvolume { subvolume: *subvolume, path: path.clone(), label: selinux };
+            let step = Step::MakeSubvolume { subvolume: *subvolume, path: path.clone(), label: observed.selinux };
             plan.step(step, "it is missing");
         }
         PlaceState::Absent { btrfs: false } | PlaceState::Folder { btrfs: false, .. } => refuse_filesystem(path, plan),
@@ -63,11 +63,11 @@ fn plan_subvolume(place: &SubvolumePlace, state: &PlaceState, selinux: bool, pla
             let why = "is not a folder, where a subvolume belongs";
             plan.refuse(path.as_str(), why, format!("mv {0} {0}.aside", quote(path)));
         }
-        PlaceState::Subvolume(found) => verify(place, found, plan),
+        PlaceState::Subvolume(found) => verify(observed, place, found, plan),
     }
 }
 
-fn verify(place: &SubvolumePlace, found: &SubvolumeState, plan: &mut Plan) {
+fn verify(observed: &Observed, place: &SubvolumePlace, found: &SubvolumeState, plan: &mut Plan) {
     let SubvolumePlace { subvolume, path } = place;
     if found.mount_point {
         let why = "is a mount point of its own, which cannot change places with a restored one";
@@ -79,7 +79,7 @@ fn verify(place: &SubvolumePlace, found: &SubvolumeState, plan: &mut Plan) {
         if found.empty {
             plan.step(Step::SetNocow { path: path.clone() }, "NOCOW is not set");
         } else {
-            refuse_copy_on_write(*subvolume, path, plan);
+            tell_copy_on_write(observed, place, plan);
         }
     }
     let (owner, mode) = (subvolume.owner(), subvolume.mode());
@@ -137,9 +137,16 @@ fn refuse_folder(subvolume: Subvolume, path: &HostPath, plan: &mut Plan) {
     plan.refuse(path.as_str(), why, copy_commands(subvolume, path));
 }
 
-fn refuse_copy_on_write(subvolume: Subvolume, path: &HostPath, plan: &mut Plan) {
+/// A database works without the flag, only slower and slower: one that lies here already goes on, and none is begun so.
+fn tell_copy_on_write(observed: &Observed, place: &SubvolumePlace, plan: &mut Plan) {
+    let SubvolumePlace { subvolume, path } = place;
     let why = "holds files but is not NOCOW, and the flag has no effect on files that exist";
-    plan.refuse(path.as_str(), why, copy_commands(subvolume, path));
+    let remedy = copy_commands(*subvolume, path);
+    if observed.known.get(subvolume) == Some(path) {
+        plan.concern(path.as_str(), why, remedy);
+    } else {
+        plan.refuse(path.as_str(), why, remedy);
+    }
 }
 
 fn copy_commands(subvolume: Subvolume, path: &HostPath) -> String {

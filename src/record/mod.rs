@@ -10,6 +10,7 @@ mod images;
 mod installed;
 mod pending;
 mod places;
+mod role;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,7 @@ pub use images::ImageLock;
 pub use installed::{Texts, add_installed, installed};
 pub use pending::Pending;
 pub use places::{Places, add_places, places};
+pub use role::{role_password, set_role_password};
 
 use crate::host::files::{self, FileError};
 use crate::model::Root;

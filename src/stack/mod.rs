@@ -26,6 +26,7 @@ use crate::model::{
 use images::Images;
 use places::Places;
 
+pub use postgres::{NO_STATEMENT, password_statement, session};
 pub use unit::MARKER;
 
 /// Where the agent's quadlets lie.

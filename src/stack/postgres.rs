@@ -36,14 +36,53 @@ fn data_folder(major: PostgresMajor) -> &'static str {
 /// psql reads the file inside the container, so that the password is in no argument list; statements are not
 /// logged in this session, whatever the cluster's configuration says.
 fn password_script() -> String {
-    let quiet = ["log_statement=none", "log_min_duration_statement=-1", "log_min_error_statement=panic"];
-    let options = quiet.map(|option| format!("-c {option}")).join(" ");
+    let options = quiet();
     let read = format!("\\set password `cat /run/secrets/{DATABASE_PASSWORD}`");
-    let set = "ALTER ROLE postgres PASSWORD :'password';";
     format!(
         "printf '%s\\n' '{}' '{}' | PGOPTIONS='{options}' psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \
          --username=postgres --dbname=postgres",
         read,
-        set.replace('\'', "'\\''"),
+        SET_PASSWORD.replace('\'', "'\\''"),
     )
+}
+
+/// psql quotes the variable.
+const SET_PASSWORD: &str = "ALTER ROLE postgres PASSWORD :'password';";
+
+/// A session in which no statement is logged.
+fn quiet() -> String {
+    let options = ["log_statement=none", "log_min_duration_statement=-1", "log_min_error_statement=panic"];
+    options.map(|option| format!("-c {option}")).join(" ")
+}
+
+/// For [`session`]: tells whether statements get through, and changes nothing.
+pub const NO_STATEMENT: &str = "SELECT 1;\n";
+
+/// For [`session`]: gives the role this password.
+pub fn password_statement(password: &str) -> String {
+    // As psql reads an argument of its own commands in single quotes.
+    let quoted = password.replace('\\', r"\\").replace('\'', r"\'");
+    format!("\\set password '{quoted}'\n{SET_PASSWORD}\n")
+}
+
+/// Podman's arguments for a session in the database's container that reads statements from standard input.
+pub fn session(container: &str) -> Vec<String> {
+    let options = format!("--env=PGOPTIONS={}", quiet());
+    // Terse: an error does not repeat the statement.
+    let psql = ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=terse"];
+    let database = ["--username=postgres", "--dbname=postgres"];
+    let exec = ["exec", "--interactive", "--user=postgres", &options, container];
+    exec.into_iter().chain(psql).chain(database).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_in_the_statements_and_in_no_argument() {
+        assert_eq!(password_statement("aB3"), "\\set password 'aB3'\nALTER ROLE postgres PASSWORD :'password';\n");
+        assert!(password_statement(r"a'\b").starts_with(r"\set password 'a\'\\b'"));
+        assert!(!session("c0ffee").iter().any(|argument| argument.contains("aB3")));
+    }
 }

@@ -15,6 +15,7 @@ mod generator;
 mod isolation;
 mod operator;
 mod reboot;
+mod rotate;
 mod secrets;
 mod storage;
 mod support;

@@ -2,10 +2,10 @@
 
 use crate::support::Host;
 
-const SECRET: &str = "photos-db-password";
+pub const SECRET: &str = "photos-db-password";
 
 /// Whether the role has this password, asked over the network by another container, as the server does.
-fn opens(host: &Host, password: &str) -> bool {
+pub fn opens(host: &Host, password: &str) -> bool {
     let connect = "import psycopg2, sys; psycopg2.connect(host=\"database\", user=\"postgres\", dbname=\"immich\", \
                    password=sys.stdin.readline().strip())";
     let done = host.run(&format!("echo '{password}' | podman exec -i immich-server python3 -c '{connect}'"));
@@ -13,7 +13,7 @@ fn opens(host: &Host, password: &str) -> bool {
     done.code == 0
 }
 
-fn password(host: &Host) -> String {
+pub fn password(host: &Host) -> String {
     host.ok(&format!("podman secret inspect --showsecret -f '{{{{.SecretData}}}}' {SECRET}"))
 }
 
@@ -79,9 +79,9 @@ fn the_password_is_in_no_file_unit_argument_or_log_and_the_role_always_has_it() 
 }
 
 /// Nobody but Podman's store knows any of the passwords. A file that does is there to be found.
-fn assert_nowhere(host: &Host, passwords: &[&str]) {
+pub fn assert_nowhere(host: &Host, passwords: &[&str]) {
     host.write("/dev/shm/passwords", &passwords.join("\n"));
-    host.ok("rm /dev/shm/third; cp /dev/shm/passwords /run/found && sync && journalctl --flush --rotate");
+    host.ok("rm -f /dev/shm/third; cp /dev/shm/passwords /run/found && sync && journalctl --flush --rotate");
     let files = host.ok("find /etc /usr/lib/systemd /var /root /home /opt /srv /tmp /run /dev/shm \
          \\( -path /var/lib/containers/storage -o -path /var/lib/docker-registry -o -path /run/netns \\) -prune \
          -o -type f -exec grep -alFf /dev/shm/passwords {} +; true");

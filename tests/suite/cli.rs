@@ -344,7 +344,8 @@ fn looking_writes_nothing() {
 fn what_changes_the_host_needs_root_and_says_so_first() {
     let sealed = Sealed::new();
     sealed.open(0o777);
-    for arguments in [&["apply"][..], &["daemon"], &["secret", "set", "photos-db-password"]] {
+    let name = "photos-db-password";
+    for arguments in [&["apply"][..], &["daemon"], &["secret", "set", name], &["secret", "rotate", name]] {
         let done = sealed.ordinary(arguments);
         assert_eq!(done.code, 3, "{arguments:?}: {done:?}");
         assert!(done.err.contains("needs root") && done.err.contains("sudo"), "{arguments:?}: {done:?}");

@@ -12,6 +12,7 @@ use photos_agent::plan::Plan;
 fn said(plan: &Plan) -> Vec<String> {
     let refusals = plan.refusals.iter().map(|refusal| format!("refused: {refusal}"));
     let steps = plan.steps.iter().map(|planned| format!("{} ({})", planned.step, planned.reason));
+    let concerns = plan.concerns.iter().map(|concern| format!("concern: {concern}"));
     let notes = plan.notes.iter().map(|note| format!("note: {note}"));
-    refusals.chain(steps).chain(notes).collect()
+    refusals.chain(concerns).chain(steps).chain(notes).collect()
 }

@@ -7,7 +7,7 @@ use crate::host::{generator, kernel, process};
 use crate::model::{LoadState, Refusal, Root, UnitName};
 use crate::observe::chain;
 use crate::quadlet::{FLOOR, PodmanVersion};
-use crate::record::{Generations, History, ImageLock, Pending, installed};
+use crate::record::{Generations, History, ImageLock, Pending, installed, role_password};
 use crate::stack::{FIREWALL, INNER_INTERFACE};
 
 /// Oldest systemd that knows every key of the units: photos-agent.service has `RestartSteps=`.
@@ -28,6 +28,7 @@ pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
         check("quadlet generator", quadlet()),
         check("records", records(root)),
         check("storage and foreign objects", refusals(known)),
+        check("drift that is yours to mend", concerns(known)),
         check("units", units(known)),
         check("firewall", firewall()),
         check("inner network", inner_network(root)),
@@ -130,6 +131,7 @@ fn records(root: &Root) -> Finding {
     let read = [
         ImageLock::read(root).map(drop),
         installed(root).map(drop),
+        role_password(root).map(drop),
         Pending::read(root).map(drop),
         Generations::new(root).last().map(drop),
         History::new(root).entries().map(drop),
@@ -149,6 +151,15 @@ fn refusals(known: &Known) -> Finding {
         Ok(survey) if survey.plan.refusals.is_empty() => Finding::holds("nothing in the way"),
         Ok(survey) => refused(&survey.plan.refusals),
         Err(Silence::Refused(refusals)) => refused(refusals),
+        Err(Silence::Because(why)) => Finding::unknown(why),
+    }
+}
+
+fn concerns(known: &Known) -> Finding {
+    match &known.survey {
+        Ok(survey) if survey.plan.concerns.is_empty() => Finding::holds("none"),
+        Ok(survey) => refused(&survey.plan.concerns),
+        Err(Silence::Refused(_)) => Finding::unknown("what is wanted is refused"),
         Err(Silence::Because(why)) => Finding::unknown(why),
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct InspectHealth {
 
 #[derive(Deserialize)]
 pub(super) struct Container {
+    #[serde(rename = "Id")]
+    pub(super) id: String,
     #[serde(rename = "Names")]
     pub(super) names: Option<Vec<String>>,
     #[serde(rename = "Labels")]
@@ -59,6 +61,7 @@ impl Container {
     pub(super) fn states(self) -> impl Iterator<Item = (String, ContainerState)> {
         let labels = self.labels.unwrap_or_default();
         let state = ContainerState {
+            id: self.id,
             unit: labels.get("PODMAN_SYSTEMD_UNIT").cloned(),
             hash: labels.get(HASH_LABEL).cloned(),
             networks: self.networks.unwrap_or_default(),
@@ -102,6 +105,13 @@ pub(super) struct Secret {
     pub(super) updated: jiff::Timestamp,
     #[serde(rename = "Spec")]
     pub(super) spec: SecretSpec,
+}
+
+/// What is answered to a new or replaced secret.
+#[derive(Deserialize)]
+pub(super) struct StoredSecret {
+    #[serde(rename = "ID")]
+    pub(super) id: String,
 }
 
 #[derive(Deserialize)]

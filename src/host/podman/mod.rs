@@ -15,7 +15,7 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::model::{ContainerState, Digest, ImageRef, NetworkName, PodmanState, SecretName};
-use answers::{ApiError, Container, Image, Inspect, Network, Secret};
+use answers::{ApiError, Container, Image, Inspect, Network, Secret, StoredSecret};
 
 pub use pull::PullProgress;
 
@@ -158,15 +158,15 @@ impl Podman {
 
     /// Stores a new secret. Fails if one of this name exists, so that none is ever replaced by accident.
     pub async fn create_secret(&self, name: &SecretName, value: Vec<u8>) -> Result<(), PodmanError> {
-        self.write_secret(name, value, false).await
+        self.write_secret(name, value, false).await.map(drop)
     }
 
-    /// Stores a secret in place of the one of this name, if there is one.
-    pub async fn replace_secret(&self, name: &SecretName, value: Vec<u8>) -> Result<(), PodmanError> {
+    /// Stores a secret in place of the one of this name, if there is one. Returns its identity.
+    pub async fn replace_secret(&self, name: &SecretName, value: Vec<u8>) -> Result<String, PodmanError> {
         self.write_secret(name, value, true).await
     }
 
-    async fn write_secret(&self, name: &SecretName, value: Vec<u8>, replace: bool) -> Result<(), PodmanError> {
+    async fn write_secret(&self, name: &SecretName, value: Vec<u8>, replace: bool) -> Result<String, PodmanError> {
         let doing = format!("store the secret {name}");
         let replace = if replace { "true" } else { "false" };
         let request = self
@@ -177,7 +177,8 @@ impl Podman {
             .timeout(PATIENCE)
             .body(value);
         let response = request.send().await.map_err(|source| unreachable(&doing, source))?;
-        accept(response, &doing).await.map(drop)
+        let stored: StoredSecret = understand(accept(response, &doing).await?, &doing).await?;
+        Ok(stored.id)
     }
 
     /// Removes a network that no container uses.
@@ -244,11 +245,14 @@ impl Podman {
     ) -> Result<T, PodmanError> {
         let request = self.client.get(format!("{BASE}/{path}")).query(query).timeout(PATIENCE);
         let response = request.send().await.map_err(|source| unreachable(doing, source))?;
-        let response = accept(response, doing).await?;
-        let bytes = response.bytes().await.map_err(|source| unreachable(doing, source))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| PodmanError::Garbled { doing: doing.to_owned(), reason: error.to_string() })
+        understand(accept(response, doing).await?, doing).await
     }
+}
+
+async fn understand<T: DeserializeOwned>(response: Response, doing: &str) -> Result<T, PodmanError> {
+    let bytes = response.bytes().await.map_err(|source| unreachable(doing, source))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| PodmanError::Garbled { doing: doing.to_owned(), reason: error.to_string() })
 }
 
 fn unreachable(doing: &str, source: reqwest::Error) -> PodmanError {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use photos_agent::model::{ActiveState, HostPath, LoadState, NetworkState, PlaceState, Subvolume};
+use photos_agent::model::{ActiveState, HostPath, LoadState, NetworkState, PlaceState, RolePassword, Subvolume};
 use photos_agent::plan::PODMAN_SOCKET;
 use photos_agent::stack::MARKER;
 
@@ -187,12 +187,19 @@ fn storage_is_made_mended_or_refused() {
         subvolume("redis", |state| (state.nocow, state.empty) = (false, true)),
         ["set NOCOW on /var/lib/photos/live/redis (NOCOW is not set)"]
     );
-    assert_eq!(
-        subvolume("redis", |state| state.nocow = false),
-        [
-            "refused: /var/lib/photos/live/redis: holds files but is not NOCOW, and the flag has no effect on files that exist"
-        ]
-    );
+    let lost =
+        "/var/lib/photos/live/redis: holds files but is not NOCOW, and the flag has no effect on files that exist";
+    assert_eq!(subvolume("redis", |state| state.nocow = false), [format!("refused: {lost}")]);
+    // Where the stack lies already, nothing else has to wait for it.
+    let said = after(|world| {
+        world.known = known();
+        let Some(PlaceState::Subvolume(state)) = world.places.get_mut(&path(&format!("{LIVE}/redis"))) else {
+            panic!()
+        };
+        state.nocow = false;
+        world.files.remove(&World::own("immich-ml.container"));
+    });
+    assert_eq!(said, [format!("concern: {lost}").as_str(), "write 1 file and reload systemd (1 missing)"]);
     for change in [
         |state: &mut photos_agent::model::SubvolumeState| state.uid = 1000,
         |state: &mut photos_agent::model::SubvolumeState| state.gid = 1000,
@@ -233,9 +240,34 @@ fn a_secret_is_made_once() {
     assert_eq!(lost(true), ["make secret photos-db-password (32 random characters) (it does not exist)"]);
     assert_eq!(
         lost(false),
-        ["refused: secret photos-db-password: is missing from Podman's store, but a database exists in \
-          /var/lib/photos/live/postgres"]
+        ["concern: secret photos-db-password: is missing from Podman's store, but a database exists in \
+          /var/lib/photos/live/postgres; what runs has a copy, and could not be started again"]
     );
+    let file = after(|world| {
+        world.podman.secrets.clear();
+        world.files.remove(&World::own("immich-ml.container"));
+    });
+    assert_eq!(file.len(), 2, "all else is mended: {file:?}");
+    // Whoever would be started again without it stays as it is.
+    for change in [
+        down,
+        |world: &mut World| {
+            down(world);
+            unit("photos.target", |state| state.inactive_since = 1)(world);
+        },
+        |world: &mut World| world.podman.containers.get_mut("immich-server").unwrap().hash = Some("0".repeat(16)),
+        |world: &mut World| world.podman.containers.get_mut("immich-server").unwrap().secrets.clear(),
+        |world: &mut World| drop(world.podman.networks.remove("photos")),
+        |world: &mut World| world.podman.networks.get_mut("photos").unwrap().hash = Some("0".repeat(16)),
+        |world: &mut World| unit("immich-postgres.service", |state| state.active = ActiveState::Failed)(world),
+    ] {
+        let said = after(|world| {
+            world.podman.secrets.clear();
+            change(world);
+        });
+        let why = "is missing from Podman's store, but a database exists in /var/lib/photos/live/postgres";
+        assert_eq!(said[0], format!("refused: secret photos-db-password: {why}"), "{said:?}");
+    }
 }
 
 #[test]
@@ -447,6 +479,19 @@ fn what_is_not_up_is_started() {
         after(unit("photos-firewall.service", |unit| unit.active = ActiveState::Failed)),
         ["start photos-firewall.service (failed)"]
     );
+    // systemd tries it again and again: so do we, and say so.
+    assert_eq!(
+        after(unit("immich-ml.service", |unit| {
+            (unit.active, unit.restarts) = (ActiveState::Activating, 3);
+            "exit-code".clone_into(&mut unit.result);
+        })),
+        [
+            "concern: immich-ml.service: keeps failing: 3 restarts, the last run ended with exit-code",
+            "start immich-ml.service (still starting)"
+        ]
+    );
+    // What came up after all is well, whatever it took.
+    assert_eq!(after(unit("immich-ml.service", |unit| unit.restarts = 30)), Vec::<String>::new());
     // A stack of which nothing but the target is up was stopped by nobody.
     assert_eq!(
         after(|world| {
@@ -483,11 +528,20 @@ fn what_runs_from_an_old_text_or_secret_is_restarted() {
 
 #[test]
 fn masked_units_stay_down() {
-    let said = after(unit("immich-redis.service", |state| {
+    let said = after(unit("immich-ml.service", |state| {
         (state.load, state.active) = (LoadState::Masked, ActiveState::Inactive);
     }));
-    let unmask = "systemctl unmask immich-redis.service";
-    assert_eq!(said, [format!("note: immich-redis.service is masked and stays down: {unmask}")]);
+    let unmask = "systemctl unmask immich-ml.service";
+    assert_eq!(said, [format!("note: immich-ml.service is masked and stays down: {unmask}")]);
+    // Not what was meant, perhaps: and no start of the server could succeed.
+    let needed = after(|world| {
+        for name in ["immich-postgres.service", "immich-server.service"] {
+            unit(name, |state| state.active = ActiveState::Inactive)(world);
+        }
+        unit("immich-postgres.service", |state| state.load = LoadState::Masked)(world);
+    });
+    let cannot = "is masked, and immich-server.service cannot be without it";
+    assert_eq!(needed, [format!("concern: immich-postgres.service: {cannot}")]);
     let said = after(unit("photos.target", |state| state.load = LoadState::Masked));
     assert_eq!(said, ["note: photos.target is masked: systemctl unmask photos.target"]);
 }
@@ -561,4 +615,31 @@ fn without_systemd_or_podman_nothing_is_guessed() {
     assert_eq!(said[0], "enable podman.socket (the agent speaks to Podman through it, and Debian ships it disabled)");
     assert!(!said.iter().any(|line| line.contains("secret") && line.contains("make")), "{said:?}");
     assert!(!said.iter().any(|line| line.starts_with("refused")), "{said:?}");
+}
+
+#[test]
+fn a_role_that_was_given_the_secret_while_it_ran_needs_no_restart() {
+    let rotated = |container: &str, secret: &str| {
+        after(|world| {
+            "2".clone_into(&mut world.podman.secrets.get_mut("photos-db-password").unwrap().id);
+            world.role = Some(RolePassword { container: container.to_owned(), secret: secret.to_owned() });
+        })
+    };
+    let both = ["restart immich-postgres.service, immich-server.service (started with an older secret)"];
+    let server = ["restart immich-server.service (started with an older secret)"];
+    assert_eq!(rotated("1", "2"), server);
+    // Of a container that is gone, or another secret: nobody told this one.
+    assert_eq!(rotated("0", "2"), both);
+    assert_eq!(rotated("1", "1"), both);
+    // A database that was started again since has its secret from its start, whatever it was told before.
+    let said = after(|world| {
+        world.role = Some(RolePassword { container: "0".to_owned(), secret: "0".to_owned() });
+    });
+    assert_eq!(said, Vec::<String>::new());
+    // Nor does what the role has excuse another text of the unit.
+    let said = after(|world| {
+        world.role = Some(RolePassword { container: "1".to_owned(), secret: "1".to_owned() });
+        world.podman.containers.get_mut("immich-postgres").unwrap().hash = Some("0".repeat(16));
+    });
+    assert_eq!(said, ["restart immich-postgres.service (running from an older text of the unit)"]);
 }

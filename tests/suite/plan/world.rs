@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use photos_agent::config::Settings;
 use photos_agent::model::{
     ActiveState, ContainerState, Digest, HostPath, Kernel, LoadState, NetworkState, PlaceState, PodmanState,
-    SecretState, Service, Subvolume, SubvolumeState, UnitName, UnitState,
+    RolePassword, SecretState, Service, Subvolume, SubvolumeState, UnitName, UnitState,
 };
 use photos_agent::plan::{Gate, Observed, PODMAN_SOCKET, Plan, Step, Unreachable, plan};
 use photos_agent::stack::{Desired, Facts, QUADLETS, desire};
@@ -39,6 +39,7 @@ pub struct World {
     pub kernel: Kernel,
     pub recorded: BTreeMap<HostPath, String>,
     pub known: BTreeMap<Subvolume, HostPath>,
+    pub role: Option<RolePassword>,
     pub converged: bool,
     pub stack_was_stopped: bool,
     /// The open operation holds the services at a boot.
@@ -114,6 +115,7 @@ impl World {
             kernel: Kernel::default(),
             recorded: BTreeMap::new(),
             known: BTreeMap::new(),
+            role: None,
             converged: false,
             stack_was_stopped: false,
             holds: false,
@@ -160,6 +162,7 @@ impl World {
         for service in &desired.services {
             world.podman.images.insert(service.image.to_string());
             let state = ContainerState {
+                id: "1".to_owned(),
                 unit: Some(service.unit.to_string()),
                 hash: Some(service.hash.clone()),
                 networks: Vec::new(),
@@ -202,6 +205,7 @@ impl World {
             shadows: self.shadows.clone(),
             kernel: self.kernel,
             known: self.known.clone(),
+            role: self.role.clone(),
             recorded: self.recorded.iter().map(|(path, text)| (path.clone(), vec![text.clone()])).collect(),
             converged: self.converged,
             stack_was_stopped: self.stack_was_stopped,
@@ -434,6 +438,7 @@ impl World {
             assert!(self.podman.networks.contains_key(network.name.as_str()), "{} has its network", service.unit);
         }
         let container = ContainerState {
+            id: self.clock.to_string(),
             unit: Some(service.unit.to_string()),
             hash: self.label(&service.unit, desired),
             networks: Vec::new(),
