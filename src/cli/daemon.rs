@@ -16,6 +16,6 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
         let (path, explicit) = path.as_ref().map_or((DEFAULT_PATH.as_ref(), false), |path| (path.as_path(), true));
         config::load(&root, path, explicit)
     };
-    agent::run(context.host()?, load).await.map_err(Failure::Runtime)?;
+    agent::run(context.root.clone(), load).await.map_err(Failure::Runtime)?;
     Ok(ExitCode::SUCCESS)
 }
