@@ -22,6 +22,8 @@ pub const CONCERN: &str = "b93aab94b5f840bebc21e4289df5ede8";
 pub const RESUMED: &str = "c502beca95624734939a03448689a92f";
 /// A file of ours that somebody had edited was replaced; its text was kept.
 pub const DISPLACED: &str = "a715b25ce635437b90999b6af315bead";
+/// A repair did not last and is needed again: the next one waits.
+pub const FLAPPING: &str = "07a6081e36ad4b20ac15cdd9e1f9bea0";
 /// A unit's job ended.
 pub const UNIT: &str = "e7b8743456574e9c800982a41799d560";
 
@@ -69,7 +71,15 @@ mod tests {
 
     #[test]
     fn message_ids_are_what_the_journal_takes() {
-        let ids = [super::CONVERGED, super::FAILED, super::REFUSED, super::RESUMED, super::DISPLACED, super::UNIT];
+        let ids = [
+            super::CONVERGED,
+            super::FAILED,
+            super::REFUSED,
+            super::RESUMED,
+            super::DISPLACED,
+            super::FLAPPING,
+            super::UNIT,
+        ];
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len());
         for id in ids {

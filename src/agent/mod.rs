@@ -1,122 +1,143 @@
 //! The daemon: triggers in, status out.
 //!
 //! READY is early, since what follows may pull images for an hour: `systemctl start photos-agent` does
-//! not wait for it. It converges at its start and on SIGHUP, and again after a failure, at growing
-//! intervals. Stopping it stops nothing else; an operation that a stop cuts off goes on at the next start.
+//! not wait for it. At its start and on SIGHUP it applies the configuration; from then on it holds what was applied,
+//! and looks when something is heard of. Stopping it stops nothing else; an operation that a stop cuts off goes
+//! on at the next start.
 
+mod applied;
+mod hearing;
+mod pace;
 mod resolve;
 mod status;
+mod turn;
+mod verdict;
 
 use std::io;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::apply::{self, ApplyError};
 use crate::config::{Diagnostics, Loaded};
-use crate::host::Host;
-use crate::log;
-use crate::observe::chain;
+use crate::model::Root;
 pub use resolve::resolve;
-use status::{Narrator, log_concerns, notify_ready, notify_reloading, notify_status, notify_stopping};
 
-/// First wait after a failure; doubled each time.
-const RETRY_FIRST: Duration = Duration::from_secs(30);
+use hearing::{Heard, Hearing};
+use pace::Looks;
+use status::{beat, notify_ready, notify_reloading, notify_stopping};
+use turn::{Keeper, Turned};
 
-/// Longest wait after failures: what a person mends is taken up within it, without being told.
-const RETRY_LONGEST: Duration = Duration::from_secs(15 * 60);
+/// A look without a reason: not everything can be heard of (the kernel's switches, a flag on a folder).
+const ROUND: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// The same where files cannot be listened to.
+const ROUND_OF_THE_DEAF: Duration = Duration::from_secs(5 * 60);
 
 /// Runs until SIGTERM or SIGINT. `load` reads the configuration anew each time.
-pub async fn run(mut host: Host, load: impl Fn() -> Result<Loaded, Diagnostics>) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
+pub async fn run(root: Root, load: impl Fn() -> Result<Loaded, Diagnostics>) -> io::Result<()> {
+    let hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     notify_ready();
-    let mut wait = RETRY_FIRST;
-    loop {
-        // Neither a stop nor a reload waits for an operation, which may wait for hours itself: cut off at
-        // any point, the next one takes it up.
-        let converged = tokio::select! {
-            converged = converge(&host, &load) => Some(converged),
-            _ = hangup.recv() => None,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-        };
-        // The next turn has connections of its own: a bus that was lost meanwhile does not come back on an old one.
-        if let Ok(fresh) = Host::new(host.root.clone()) {
-            host = fresh;
-        }
-        let retry = match converged {
-            Some(true) => None,
-            Some(false) => Some(wait),
-            None => Some(Duration::ZERO),
-        };
-        if converged.is_none() {
-            acknowledge_reload();
-        }
-        wait = if converged == Some(false) { (wait * 2).min(RETRY_LONGEST) } else { RETRY_FIRST };
-        tokio::select! {
-            () = sleep(retry) => {}
-            _ = hangup.recv() => {
-                acknowledge_reload();
-                wait = RETRY_FIRST;
-            }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-        }
+    // All in one task: what blocks the work blocks the watchdog's beat, which is what it is for. A stop waits for no
+    // operation, which may wait for hours itself: cut off at any point, the next one takes it up.
+    tokio::select! {
+        () = beat() => {}
+        () = keep(Keeper::new(root, load), hangup) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
     notify_stopping();
     Ok(())
 }
 
+/// One turn after the other, each when there is a reason for it.
+async fn keep<L: Fn() -> Result<Loaded, Diagnostics>>(mut keeper: Keeper<L>, mut hangup: Signal) {
+    let mut hearing = Hearing::new();
+    let mut looks = Looks::default();
+    let mut reason = "start".to_owned();
+    loop {
+        // Before the look: what changes after it is heard of.
+        hearing.refresh();
+        let (turned, mut heard) = take_turn(&mut keeper, &mut hearing, &mut hangup, &reason).await;
+        let Some(Turned { subjects, again, idle }) = turned else {
+            reload(&mut keeper);
+            "reload".clone_into(&mut reason);
+            continue;
+        };
+        looks.looked(keeper.now(), idle);
+        if let Some(subjects) = subjects
+            && hearing.listen(subjects).await
+            && heard.is_none()
+        {
+            heard = Some("there is more to listen to".to_owned());
+        }
+        reason = rest(&mut keeper, &mut hearing, &mut hangup, looks, again, heard).await;
+    }
+}
+
+/// A turn, and what was heard during it: somebody must listen, or signals pile up for as long as it takes. No
+/// turn if the operator wants the next one now.
+async fn take_turn<L: Fn() -> Result<Loaded, Diagnostics>>(
+    keeper: &mut Keeper<L>,
+    hearing: &mut Hearing,
+    hangup: &mut Signal,
+    reason: &str,
+) -> (Option<Turned>, Option<String>) {
+    let mut heard = None;
+    let turn = keeper.turn(reason);
+    tokio::pin!(turn);
+    loop {
+        tokio::select! {
+            turned = &mut turn => return (Some(turned), heard),
+            news = hearing.hear() => if let Heard::Change(what) = news {
+                heard.get_or_insert(what);
+            },
+            _ = hangup.recv() => return (None, heard),
+        }
+    }
+}
+
+/// Waits for a reason for the next turn, and returns it.
+async fn rest<L: Fn() -> Result<Loaded, Diagnostics>>(
+    keeper: &mut Keeper<L>,
+    hearing: &mut Hearing,
+    hangup: &mut Signal,
+    looks: Looks,
+    again: Option<Duration>,
+    mut heard: Option<String>,
+) -> String {
+    let round = if hearing.is_deaf() { ROUND_OF_THE_DEAF } else { ROUND };
+    let begun = keeper.now();
+    let latest = begun + again.unwrap_or(round);
+    let (mut first, mut last) = (begun, begun);
+    loop {
+        let due = if heard.is_some() { looks.due(first, last).min(latest) } else { latest };
+        tokio::select! {
+            () = tokio::time::sleep(due.saturating_sub(keeper.now())) => {
+                return heard.unwrap_or_else(|| "time".to_owned());
+            }
+            news = hearing.hear() => match news {
+                Heard::Change(what) => {
+                    last = keeper.now();
+                    if heard.is_none() {
+                        first = last;
+                        heard = Some(what);
+                    }
+                }
+                Heard::BusLost => keeper.bus_lost(),
+            },
+            _ = hangup.recv() => {
+                reload(keeper);
+                return "reload".to_owned();
+            }
+        }
+    }
+}
+
 /// The configuration is read at the next turn; whoever waits for the reload need not wait for what follows.
-fn acknowledge_reload() {
+fn reload<L: Fn() -> Result<Loaded, Diagnostics>>(keeper: &mut Keeper<L>) {
+    keeper.reload();
     notify_reloading();
     notify_ready();
-}
-
-/// Sleeps that long, or for ever.
-async fn sleep(long: Option<Duration>) {
-    match long {
-        Some(long) => tokio::time::sleep(long).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// One operation, with its outcome in the log and the status line. Returns whether the host is converged.
-async fn converge(host: &Host, load: &impl Fn() -> Result<Loaded, Diagnostics>) -> bool {
-    let loaded = match load() {
-        Ok(loaded) => loaded,
-        Err(diagnostics) => {
-            tracing::error!(message_id = log::REFUSED, "configuration has mistakes, nothing changed:\n{diagnostics}");
-            notify_status("configuration has mistakes: photos-agent config check");
-            return false;
-        }
-    };
-    match apply::apply(host, &loaded, "daemon", &mut Narrator).await {
-        Ok(report) => {
-            let generation = report.generation;
-            tracing::info!(message_id = log::CONVERGED, generation, steps = report.steps.len(), "converged");
-            log_concerns(&report.concerns);
-            let first = report.concerns.first().map(ToString::to_string);
-            let note = first.as_ref().or(report.notes.first()).map(|note| format!("; {note}")).unwrap_or_default();
-            notify_status(&format!("converged, generation {generation}{note}"));
-            true
-        }
-        Err(ApplyError::Refused(refusals)) => {
-            for refusal in &refusals {
-                let (what, why, remedy) = (&refusal.what, &refusal.why, &refusal.remedy);
-                tracing::error!(message_id = log::REFUSED, %what, %why, %remedy, "refused: {refusal}; next: {remedy}");
-            }
-            let first = refusals.first().map(ToString::to_string).unwrap_or_default();
-            notify_status(&format!("refused: {first}"));
-            false
-        }
-        Err(error) => {
-            let reason = chain(&error);
-            tracing::error!(message_id = log::FAILED, "operation failed: {reason}");
-            notify_status(&format!("failed: {}", reason.lines().next().unwrap_or_default()));
-            false
-        }
-    }
 }

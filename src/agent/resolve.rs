@@ -3,18 +3,22 @@
 //! The services wait for READY=1, which is sent as soon as nothing is left that one of them must not meet; what
 //! else there is to do goes on beside them. Where that moment does not come, their conditions hold them.
 
+use crate::agent::applied::applied;
 use crate::agent::status::{Narrator, notify_ready};
 use crate::apply::{self, ApplyError, LOCK, Report};
-use crate::config::Loaded;
+use crate::config::{Diagnostics, Loaded};
 use crate::host::Host;
 use crate::host::lock;
 use crate::log;
-use crate::record::Pending;
+use crate::record::{Generations, Pending};
+
+/// The command under which it stands in the history.
+pub(super) const RESOLVE: &str = "photos-resolve";
 
 /// Finishes the open operation; none if there is none.
-pub async fn resolve<E: From<ApplyError>>(
+pub async fn resolve<E: From<ApplyError> + From<Diagnostics>>(
     host: &Host,
-    load: impl FnOnce() -> Result<Loaded, E>,
+    load: impl FnOnce() -> Result<Loaded, Diagnostics>,
 ) -> Result<Option<Report>, E> {
     if Pending::read(&host.root).map_err(ApplyError::from)?.is_none() {
         return Ok(None);
@@ -23,7 +27,21 @@ pub async fn resolve<E: From<ApplyError>>(
     if lock::holder(&host.root.join(LOCK)).is_some() {
         notify_ready();
     }
-    let report = apply::resume(host, &load()?, "photos-resolve", &mut Narrator).await?;
+    let loaded = match load() {
+        Ok(loaded) => loaded,
+        // What was begun is undone: services must not wait for somebody who mends a file.
+        Err(mistakes) => match Generations::new(&host.root).last().map_err(ApplyError::from)?.and_then(applied) {
+            Some(loaded) => {
+                tracing::error!(
+                    message_id = log::REFUSED,
+                    "the configuration has mistakes, back to the last one that was applied:\n{mistakes}"
+                );
+                loaded
+            }
+            None => return Err(mistakes.into()),
+        },
+    };
+    let report = apply::resume(host, &loaded, RESOLVE, &mut Narrator).await?;
     if let Some(Report { generation, steps, .. }) = &report {
         tracing::info!(message_id = log::CONVERGED, generation, steps = steps.len(), "converged");
     }

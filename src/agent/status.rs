@@ -1,4 +1,7 @@
-//! What the daemon says: to systemd's status line and to the log.
+//! What the daemon says: to systemd's status line and to the log, each thing once.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 
@@ -30,10 +33,106 @@ pub(super) fn notify_status(text: &str) {
     notify(&[NotifyState::Status(text)]);
 }
 
-pub(super) fn log_concerns(concerns: &[Refusal]) {
-    for concern in concerns {
-        let (what, why, remedy) = (&concern.what, &concern.why, &concern.remedy);
-        tracing::warn!(message_id = log::CONCERN, %what, %why, %remedy, "concern: {concern}; next: {remedy}");
+/// Tells systemd that the daemon is alive, as often as it wants to hear that, and for ever.
+pub(super) async fn beat() {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
+    // Half of it, as sd_watchdog_enabled(3) advises.
+    let mut interval = tokio::time::interval((limit / 2).max(Duration::from_millis(1)));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        notify(&[NotifyState::Watchdog]);
+    }
+}
+
+/// What was said, so that it is not said again until it changes.
+#[derive(Debug, Default)]
+pub(super) struct Voice {
+    status: String,
+    refusals: Vec<Refusal>,
+    concerns: Vec<Refusal>,
+    notes: BTreeSet<String>,
+    mistakes: String,
+    /// The steps, and how often they were taken.
+    flaps: (String, u32),
+}
+
+impl Voice {
+    /// The status line.
+    pub(super) fn status(&mut self, text: &str) {
+        if self.status != text {
+            notify_status(text);
+            text.clone_into(&mut self.status);
+        }
+    }
+
+    /// An operation is about to write the status line.
+    pub(super) fn yield_status(&mut self) {
+        self.status.clear();
+    }
+
+    /// What stands in the way: what is new of it, and what is gone.
+    pub(super) fn refusals(&mut self, refusals: &[Refusal]) {
+        for refusal in refusals.iter().filter(|refusal| !self.refusals.contains(refusal)) {
+            let (what, why, remedy) = (&refusal.what, &refusal.why, &refusal.remedy);
+            tracing::error!(message_id = log::REFUSED, %what, %why, %remedy, "refused: {refusal}; next: {remedy}");
+        }
+        for gone in self.refusals.iter().filter(|refusal| !refusals.contains(refusal)) {
+            tracing::info!(what = %gone.what, "no longer in the way: {gone}");
+        }
+        self.refusals = refusals.to_vec();
+        if let Some(first) = refusals.first() {
+            self.status(&format!("refused: {first}; next: {}", first.remedy));
+        }
+    }
+
+    /// What a person must see to although nothing stands in the way: what is new of it, and what is gone.
+    pub(super) fn concerns(&mut self, concerns: &[Refusal]) {
+        for concern in concerns.iter().filter(|concern| !self.concerns.contains(concern)) {
+            let (what, why, remedy) = (&concern.what, &concern.why, &concern.remedy);
+            tracing::warn!(message_id = log::CONCERN, %what, %why, %remedy, "concern: {concern}; next: {remedy}");
+        }
+        for gone in self.concerns.iter().filter(|concern| !concerns.contains(concern)) {
+            tracing::info!(what = %gone.what, "no longer a concern: {gone}");
+        }
+        self.concerns = concerns.to_vec();
+    }
+
+    /// Mistakes in the configuration, or none.
+    pub(super) fn mistakes(&mut self, mistakes: &str) {
+        if !mistakes.is_empty() && self.mistakes != mistakes {
+            tracing::error!(message_id = log::REFUSED, "configuration has mistakes, nothing changed:\n{mistakes}");
+        }
+        mistakes.clone_into(&mut self.mistakes);
+        if !mistakes.is_empty() {
+            self.status("configuration has mistakes: photos-agent config check");
+        }
+    }
+
+    /// All is as it should be, but for what was left alone.
+    pub(super) fn settled(&mut self, generation: u32, notes: &[String]) {
+        let notes: BTreeSet<String> = notes.iter().cloned().collect();
+        for note in notes.difference(&self.notes) {
+            tracing::info!("left alone: {note}");
+        }
+        let concern = self.concerns.first().map(|concern| format!("{concern}; next: {}", concern.remedy));
+        let first = concern.or_else(|| notes.first().cloned()).map(|note| format!("; {note}")).unwrap_or_default();
+        self.notes = notes;
+        if self.mistakes.is_empty() {
+            self.status(&format!("converged, generation {generation}{first}"));
+        }
+    }
+
+    /// The same repair is needed again and again, and waits.
+    pub(super) fn flaps(&mut self, steps: &str, times: u32, wait: Duration) {
+        if self.flaps != (steps.to_owned(), times) {
+            self.flaps = (steps.to_owned(), times);
+            let seconds = wait.as_secs();
+            let text = "a repair does not last, so the next one waits";
+            tracing::warn!(message_id = log::FLAPPING, steps, times, seconds, "{text} {seconds} s: {steps}");
+        }
+        let until = jiff::Zoned::now().saturating_add(wait).strftime("%H:%M");
+        self.status(&format!("mended {times} times and needed again, next try at {until}: {steps}"));
     }
 }
 

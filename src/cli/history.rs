@@ -1,6 +1,7 @@
 //! `photos-agent history`: operations and generations, newest first.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -22,6 +23,8 @@ struct Operation {
     entry: Entry,
     /// How often in a row it failed the same way.
     times: u64,
+    /// Where the texts of edited files are that it replaced.
+    kept: Vec<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -40,8 +43,13 @@ impl From<Generation> for Summary {
 }
 
 pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
-    let counted = History::new(&context.root).counted()?.into_iter().rev();
-    let operations = counted.map(|(entry, times)| Operation { entry, times }).collect();
+    let history = History::new(&context.root);
+    let all_kept = history.kept()?;
+    let operation = |(entry, times): (Entry, u64)| {
+        let kept = all_kept.iter().filter(|(id, _)| *id == entry.id).map(|(_, path)| path.clone()).collect();
+        Operation { entry, times, kept }
+    };
+    let operations = history.counted()?.into_iter().rev().map(operation).collect();
     let generations = Generations::new(&context.root);
     let mut summaries = Vec::new();
     for number in generations.numbers()?.into_iter().rev() {
@@ -61,7 +69,7 @@ fn text(body: &Body, verbose: bool) -> String {
     if body.operations.is_empty() && body.generations.is_empty() {
         text.push_str("No operation yet.\n");
     }
-    for Operation { entry, times } in &body.operations {
+    for Operation { entry, times, kept } in &body.operations {
         let outcome = match &entry.outcome {
             Outcome::Done => "done".to_owned(),
             Outcome::Failed(why) => format!("failed: {}", why.lines().next().unwrap_or_default()),
@@ -71,6 +79,9 @@ fn text(body: &Body, verbose: bool) -> String {
         let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
         let started = time::local(entry.started);
         let _ = writeln!(text, "{:>5}  {started}  {}  {outcome}{generation}{times}", entry.id, entry.command);
+        for path in kept {
+            let _ = writeln!(text, "         an edited text is kept in {}", path.display());
+        }
         for step in entry.steps.iter().filter(|_| verbose) {
             let took = step.took_ms.map_or_else(|| "not ended".to_owned(), |ms| format!("{ms} ms"));
             let _ = writeln!(text, "         {} ({}; {took})", step.step, step.reason);

@@ -11,8 +11,10 @@ pub mod lock;
 pub mod podman;
 pub mod process;
 mod proxy;
+pub mod signals;
 pub mod storage;
 pub mod systemd;
+pub mod watch;
 
 use crate::model::Root;
 use podman::{Podman, PodmanError};

@@ -84,12 +84,21 @@ pub struct StepRecord {
 #[derive(Debug)]
 pub struct History {
     path: PathBuf,
+    displaced: PathBuf,
 }
 
 impl History {
     /// That below `root`.
     pub fn new(root: &Root) -> Self {
-        Self { path: state(root, "history.jsonl") }
+        Self { path: state(root, "history.jsonl"), displaced: state(root, "displaced") }
+    }
+
+    /// The texts of edited files that operations put aside and that are still there, each with the number of its
+    /// operation, which its name begins with.
+    pub fn kept(&self) -> Result<Vec<(u64, PathBuf)>, RecordError> {
+        let number = |name: &str| name.split_once('-')?.0.parse().ok();
+        let names = files::list(&self.displaced)?;
+        Ok(names.iter().filter_map(|name| Some((number(name)?, self.displaced.join(name)))).collect())
     }
 
     /// All operations, oldest first; those that are counted on one line, once.

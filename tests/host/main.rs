@@ -7,6 +7,7 @@
 
 mod change;
 mod conflicts;
+mod drift;
 mod dryrun;
 mod faults;
 mod first;

@@ -1,0 +1,255 @@
+//! One turn of the daemon: look, judge, and mend what is its to mend.
+//!
+//! What is held is what was last applied, not what the files say by now: an edit that nobody has applied yet must
+//! not be applied because a unit was touched. Only a start and a reload read the files.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::applied::applied;
+use super::hearing::Subjects;
+use super::pace::{Repairs, Retry, Wait};
+use super::resolve::RESOLVE;
+use super::status::{Narrator, Voice};
+use super::verdict::{Moment, Verdict, judge, steps};
+use crate::apply::{self, ApplyError, Survey};
+use crate::config::{Diagnostics, Loaded};
+use crate::host::Host;
+use crate::host::lock::{self, LockError};
+use crate::host::podman::PodmanError;
+use crate::log;
+use crate::model::{Root, Service, UnitName};
+use crate::observe::chain;
+use crate::record::{Generation, Generations, Pending};
+
+/// The command under which a repair stands in the history.
+const REPAIR: &str = "daemon: drift";
+
+/// The command under which the configuration is applied.
+const APPLY: &str = "daemon";
+
+/// Other commands that do the same: a person's, and the boot's.
+const BY_OTHERS: [&str; 2] = ["photos-agent apply", RESOLVE];
+
+/// How often a held lock is looked at.
+const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
+
+/// What a turn came to.
+#[derive(Debug, Default)]
+pub(super) struct Turned {
+    /// What to listen to, where it is known.
+    pub subjects: Option<Subjects>,
+    /// When to take the next turn at the latest, if there is something to wait for.
+    pub again: Option<Duration>,
+    /// It changed nothing.
+    pub idle: bool,
+}
+
+/// The daemon's own memory, none of which outlives it.
+#[derive(Debug)]
+pub(super) struct Keeper<L> {
+    root: Root,
+    load: L,
+    /// The files are to be applied, and were not yet.
+    fresh: bool,
+    started: Instant,
+    repairs: Repairs,
+    retry: Retry,
+    voice: Voice,
+}
+
+/// A look, and what it is for.
+struct Look {
+    host: Host,
+    loaded: Loaded,
+    /// These are the files, and they are to be applied.
+    fresh: bool,
+    survey: Survey,
+    /// The number of the last generation.
+    generation: u32,
+    verdict: Verdict,
+}
+
+impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
+    pub(super) fn new(root: Root, load: L) -> Self {
+        let (repairs, retry, voice) = Default::default();
+        Self { root, load, fresh: true, started: Instant::now(), repairs, retry, voice }
+    }
+
+    /// The operator wants the files to be applied now.
+    pub(super) fn reload(&mut self) {
+        self.fresh = true;
+        self.repairs.forget();
+        self.retry = Retry::default();
+    }
+
+    /// Nothing can be asked of systemd until the bus is back.
+    pub(super) fn bus_lost(&mut self) {
+        tracing::warn!("the system bus is lost, and listened to again when it is back");
+        self.voice.status("waiting for the system bus");
+    }
+
+    /// Since the daemon's start.
+    pub(super) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Looks, and does what there is to do. May be dropped at any point: the next turn takes up what it left.
+    pub(super) async fn turn(&mut self, heard: &str) -> Turned {
+        self.wait_for_lock().await;
+        let mut turned = Turned { idle: true, ..Turned::default() };
+        let look = match self.look().await {
+            Ok(Some(look)) => look,
+            Ok(None) => return Turned { again: Some(self.retry.next()), ..turned },
+            Err(error) => {
+                self.tell(&error);
+                return Turned { again: Some(self.retry.next()), ..turned };
+            }
+        };
+        let states = look.survey.observed.units.as_ref().cloned().unwrap_or_default();
+        turned.subjects = Some(Subjects::of(&self.root, &look.survey.desired, &states));
+        tracing::debug!(heard, verdict = ?look.verdict, "looked");
+        if !matches!(look.verdict, Verdict::Mend(_)) {
+            self.voice.refusals(&look.survey.plan.refusals);
+        }
+        self.voice.concerns(&look.survey.plan.concerns);
+        match &look.verdict {
+            Verdict::Settled => {
+                self.voice.settled(look.generation, &look.survey.plan.notes);
+                // Files with mistakes are read again now and then.
+                turned.again = if self.fresh {
+                    Some(self.retry.next())
+                } else {
+                    self.retry = Retry::default();
+                    None
+                };
+            }
+            Verdict::Leave(units) => {
+                let names: Vec<&str> = units.iter().map(UnitName::as_str).collect();
+                self.voice.status(&format!("left to systemd: {}", names.join(", ")));
+                turned.again = Some(self.retry.next());
+            }
+            Verdict::Refused => turned.again = Some(self.retry.next()),
+            Verdict::Mend(steps) => match self.repairs.wait(steps, self.now()) {
+                Some(Wait::Flaps(times, wait)) => {
+                    self.voice.flaps(&steps.join(", "), times, wait);
+                    turned.again = Some(wait);
+                }
+                Some(Wait::Failed(wait)) => turned.again = Some(wait),
+                None => {
+                    turned.idle = false;
+                    turned.again = self.mend(&look, steps, heard).await;
+                }
+            },
+        }
+        turned
+    }
+
+    /// Waits for whoever changes the host, as long as that takes.
+    async fn wait_for_lock(&mut self) {
+        while let Some(holder) = lock::holder(&self.root.join(apply::LOCK)) {
+            self.voice.status(&format!("waiting for {holder}, who is changing this host"));
+            tokio::time::sleep(LOOK_AT_LOCK).await;
+        }
+    }
+
+    /// Looks; nothing where nobody knows what to look for. Connections are those of one turn: a bus that was lost
+    /// does not come back on an old one, and Podman's service ends when nobody is connected.
+    async fn look(&mut self) -> Result<Option<Look>, ApplyError> {
+        let host = Host::new(self.root.clone()).map_err(no_client)?;
+        let open = Pending::read(&self.root)?;
+        // Whoever began it was applying the files.
+        self.fresh |=
+            open.as_ref().is_some_and(|open| open.command == APPLY || BY_OTHERS.contains(&open.command.as_str()));
+        let last = Generations::new(&self.root).last()?;
+        let generation = last.as_ref().map_or(0, |last| last.number);
+        let Some((loaded, fresh)) = self.choose(last) else { return Ok(None) };
+        let survey = apply::survey(&host, &loaded).await?;
+        let verdict = match judged(&survey, open.is_some()) {
+            // Even where nothing differs: what was applied is written down.
+            Verdict::Settled | Verdict::Leave(_) if fresh => Verdict::Mend(steps(&survey.plan)),
+            verdict => verdict,
+        };
+        Ok(Some(Look { host, loaded, fresh, survey, generation, verdict }))
+    }
+
+    /// What is to be held, and whether it is to be applied: the files where the operator asked for them and they
+    /// have no mistakes, else what was applied last.
+    fn choose(&mut self, last: Option<Generation>) -> Option<(Loaded, bool)> {
+        match last.and_then(applied) {
+            Some(applied) if !self.fresh => Some((applied, false)),
+            applied => match (self.load)() {
+                Ok(loaded) => {
+                    self.voice.mistakes("");
+                    Some((loaded, self.fresh))
+                }
+                Err(mistakes) => {
+                    self.voice.mistakes(&mistakes.to_string());
+                    applied.map(|applied| (applied, false))
+                }
+            },
+        }
+    }
+
+    /// One operation, with its outcome in the log and the status line. Returns when to look again.
+    async fn mend(&mut self, look: &Look, steps: &[String], heard: &str) -> Option<Duration> {
+        let command = if look.fresh { APPLY } else { REPAIR };
+        if !look.fresh {
+            tracing::info!(heard, steps = steps.len(), "drift is mended: {}", steps.join(", "));
+        }
+        self.voice.yield_status();
+        match apply::apply(&look.host, &look.loaded, command, &mut Narrator).await {
+            Ok(report) => {
+                let generation = report.generation;
+                tracing::info!(message_id = log::CONVERGED, generation, steps = report.steps.len(), "converged");
+                if look.fresh {
+                    self.fresh = false;
+                    self.repairs.forget();
+                } else {
+                    self.repairs.made(steps, self.now());
+                }
+                self.voice.refusals(&[]);
+                self.voice.concerns(&report.concerns);
+                self.retry = Retry::default();
+                self.voice.settled(generation, &report.notes);
+                Some(Duration::ZERO)
+            }
+            // It was taken after the look at it.
+            Err(ApplyError::Locked(LockError::Held { .. })) => Some(Duration::ZERO),
+            Err(error) => {
+                self.tell(&error);
+                Some(self.repairs.failed(steps, self.now()))
+            }
+        }
+    }
+
+    fn tell(&mut self, error: &ApplyError) {
+        if let ApplyError::Refused(refusals) = error {
+            return self.voice.refusals(refusals);
+        }
+        let reason = chain(error);
+        tracing::error!(message_id = log::FAILED, "operation failed: {reason}");
+        self.voice.status(&format!("failed: {}", reason.lines().next().unwrap_or_default()));
+    }
+}
+
+fn judged(survey: &Survey, open: bool) -> Verdict {
+    let (none, needs) = (BTreeMap::new(), needs(survey));
+    let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or(0);
+    let units = survey.observed.units.as_ref().unwrap_or(&none);
+    judge(&survey.plan, &Moment { units, needs: &needs, open, now })
+}
+
+fn no_client(error: PodmanError) -> ApplyError {
+    ApplyError::Step { step: "look at the host".to_owned(), source: Box::new(error.into()) }
+}
+
+/// The units that each service's unit waits for.
+fn needs(survey: &Survey) -> BTreeMap<UnitName, Vec<UnitName>> {
+    let services = &survey.desired.services;
+    let unit =
+        |service: &Service| services.iter().find(|other| other.service == *service).map(|found| found.unit.clone());
+    services.iter().map(|service| (service.unit.clone(), service.needs.iter().filter_map(unit).collect())).collect()
+}
