@@ -124,8 +124,8 @@ impl Fault {
     /// Any moment of an operation of this extent.
     pub fn draw(kind: Kind, extent: &Extent, random: &mut Random) -> Self {
         let point = match (kind, random.below(3)) {
-            (Kind::NoSpace, 0) => Point::Room(Folder::State, random.below(24)),
-            (Kind::NoSpace, 1) => Point::Room(Folder::Units, random.below(12)),
+            (Kind::NoSpace, 0) => Point::Room(Folder::State, random.below(14)),
+            (Kind::NoSpace, 1) => Point::Room(Folder::Units, random.below(6)),
             (Kind::NoSpace, _) => one_of_a_name(&NEED_SPACE, extent, random),
             (Kind::Io, _) => one_of_a_name(&OF_FILES, extent, random),
             (_, 0) => Point::Step(1 + random.below(extent.steps)),

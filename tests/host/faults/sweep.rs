@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -60,10 +61,11 @@ fn run_drawn() -> Report {
         scenario,
         fault: Fault::draw(kind, &measured(&host, scenario), &mut Random::of(seed, index)),
     };
-    let (kinds, faults) = (number("FAULTS").map_or_else(|| sample(seed), every), number("FAULTS").unwrap_or(0));
-    let cases: Vec<Case> = (0..).zip(kinds).map(draw).collect();
+    let faults = number("FAULTS");
+    let cases: Vec<Case> = (0..).zip(faults.map_or_else(|| sample(seed), every)).map(draw).collect();
     hosts::keep_spare(host);
-    let workers = if faults == 0 { 1 } else { number("FAULT_WORKERS").unwrap_or(1) };
+    // The sample runs beside other tests.
+    let workers = faults.and_then(|_| number("FAULT_WORKERS")).unwrap_or(1);
     let report = run(batches(cases, workers), workers);
     hosts::drop_spare();
     report
@@ -122,7 +124,7 @@ fn run_batch(batch: &[Case], report: &Mutex<Report>) {
         let name = case.name();
         // What panics drops its host, which says its last words then.
         let done = catch_unwind(AssertUnwindSafe(|| {
-            let (host, round) = host.take().unwrap_or_else(|| (case.scenario.host(case.scenario.name()), 1));
+            let (host, round) = host.take().unwrap_or_else(|| (case.scenario.host(&host_name(case.scenario)), 1));
             let record = survives(&host, case, round);
             (record, case.scenario.is_repeatable().then_some((host, round + 1)))
         }));
@@ -135,6 +137,12 @@ fn run_batch(batch: &[Case], report: &Mutex<Report>) {
             Err(panic) => report.fail(name, words(panic.as_ref())),
         }
     }
+}
+
+/// No two have the same, one beside the other.
+fn host_name(scenario: &dyn Scenario) -> String {
+    static HOSTS: AtomicUsize = AtomicUsize::new(1);
+    format!("{}{}", scenario.name(), HOSTS.fetch_add(1, Ordering::Relaxed))
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {
