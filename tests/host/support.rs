@@ -211,7 +211,7 @@ impl Drop for Host {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let words =
-                self.run("photos-agent status; photos-agent plan; journalctl -q --no-pager -n 25 -o short-precise");
+                self.run("photos-agent status; photos-agent plan; journalctl -q --no-pager -n 200 -o short-precise | grep -v /libpod/ | tail -n 40");
             eprintln!("--- last words of host {} ---\n{}", self.name, words.all());
         }
         if std::env::var_os("KEEP_HOSTS").is_none() {

@@ -43,6 +43,11 @@ impl Before {
         }
     }
 
+    /// A look at what the scenario made of the units.
+    pub fn look_again(&mut self, host: &Host) {
+        self.units += &host.ok(UNITS);
+    }
+
     /// Nothing is half-written, nothing foreign was touched, no secret lies about; then the scenario's recovery does the
     /// rest, and leaves no trace of the fault but in the history.
     pub fn assert_recovers(

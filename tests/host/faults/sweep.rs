@@ -153,8 +153,9 @@ fn words(panic: &(dyn Any + Send)) -> String {
 /// One fault.
 fn survives(host: &Host, case: &Case, round: u64) -> Record {
     let (scenario, fault, begun) = (case.scenario, &case.fault, Instant::now());
-    let before = Before::look(host);
+    let mut before = Before::look(host);
     scenario.prepare(host, round);
+    before.look_again(host);
     let struck = strike(host, scenario, fault);
     let recovered = before.assert_recovers(host, scenario, fault, &struck, round);
     let at = if struck.at_work { struck.doing.as_str() } else { "it had ended" };
