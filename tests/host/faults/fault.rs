@@ -91,6 +91,10 @@ pub struct Extent {
     pub steps: u64,
     /// Its duration.
     pub millis: u64,
+    /// Pages that it writes in [`Folder::State`].
+    pub state: u64,
+    /// The same in [`Folder::Units`].
+    pub units: u64,
     /// System calls by name, of those in [`CALLS`].
     pub calls: BTreeMap<String, u64>,
 }
@@ -124,12 +128,13 @@ impl Fault {
     /// Any moment of an operation of this extent.
     pub fn draw(kind: Kind, extent: &Extent, random: &mut Random) -> Self {
         let point = match (kind, random.below(3)) {
-            (Kind::NoSpace, 0) => Point::Room(Folder::State, random.below(14)),
-            (Kind::NoSpace, 1) => Point::Room(Folder::Units, random.below(6)),
+            (Kind::NoSpace, 0) => Point::Room(Folder::State, random.below(extent.state)),
+            (Kind::NoSpace, 1) => Point::Room(Folder::Units, random.below(extent.units)),
             (Kind::NoSpace, _) => one_of_a_name(&NEED_SPACE, extent, random),
             (Kind::Io, _) => one_of_a_name(&OF_FILES, extent, random),
             (_, 0) => Point::Step(1 + random.below(extent.steps)),
-            (_, 1) => Point::After(random.below(extent.millis)),
+            // It was measured under strace: later would often be too late.
+            (_, 1) => Point::After(random.below(extent.millis * 3 / 4)),
             (_, _) => any_call(extent, random),
         };
         Self { kind, point }
@@ -201,6 +206,8 @@ impl FromStr for Extent {
             match name {
                 "steps" => extent.steps = number,
                 "millis" => extent.millis = number,
+                "state" => extent.state = number,
+                "units" => extent.units = number,
                 call => drop(extent.calls.insert(call.to_owned(), number)),
             }
         }
@@ -213,7 +220,8 @@ impl FromStr for Extent {
 
 #[test]
 fn a_fault_is_drawn_within_the_operation_and_read_as_it_is_written() {
-    let extent: Extent = "5 steps\n6000 millis\n100 openat\n29 fsync\n7 unlink\n80 sendmsg\n".parse().unwrap();
+    let extent: Extent =
+        "5 steps\n6000 millis\n9 state\n2 units\n100 openat\n29 fsync\n7 unlink\n80 sendmsg\n".parse().unwrap();
     for number in 0..500 {
         for kind in Kind::ALL {
             let fault = Fault::draw(kind, &extent, &mut Random::of(1, number));

@@ -94,7 +94,11 @@ impl Before {
     }
 
     fn assert_nothing_foreign_touched(&self, host: &Host, fault: &Fault) {
-        assert_eq!(host.ok(FINGERPRINT), self.foreign, "something foreign was touched");
+        let now = host.ok(FINGERPRINT);
+        let only =
+            |one: &str, other: &str| one.lines().filter(|line| !other.contains(line)).collect::<Vec<_>>().join("\n");
+        let (gone, new) = (only(&self.foreign, &now), only(&now, &self.foreign));
+        assert!(now == self.foreign, "something foreign was touched: gone: {gone}; new: {new}");
         if !fault.kind.boots() {
             assert_eq!(container(host), self.container, "somebody's container was restarted");
         }

@@ -160,13 +160,19 @@ fn empty(host: &Host, folder: Folder) {
 /// Counts what the scenario's command does when nothing happens to it.
 pub fn measure(host: &Host, scenario: &dyn Scenario) -> Extent {
     scenario.prepare(host, 0);
+    host.ok("touch /run/measure && sleep 0.1");
     let begun = Instant::now();
     host.ok(&format!("strace -qq -s 0 -o /dev/shm/calls -e trace={CALLS} {} >{LOG} 2>&1", scenario.command()));
     let millis = begun.elapsed().as_millis();
     scenario.assert_achieved(host, 0);
     let steps = host.ok("tail -n 1 /var/lib/photos-agent/history.jsonl | jq '.steps | length'");
     let calls = host.ok("grep -o '^[a-z0-9_]*(' /dev/shm/calls | tr -d '(' | sort | uniq -c; rm /dev/shm/calls");
-    let text = format!("{steps} steps\n{millis} millis\n{calls}\n");
+    let pages = |folder: Folder| {
+        let sizes = format!("find {} -type f -newer /run/measure -printf '%s\n'", folder.path());
+        host.ok(&format!("{sizes} | awk '{{pages += int(($1 + 4095) / 4096)}} END {{print pages + 0}}'"))
+    };
+    let (state, units) = (pages(Folder::State), pages(Folder::Units));
+    let text = format!("{steps} steps\n{millis} millis\n{state} state\n{units} units\n{calls}\n");
     host.write(&format!("/root/extent/{}", scenario.name()), &text);
     text.parse().expect("it was counted")
 }
