@@ -29,13 +29,17 @@ export SOURCE_DATE_EPOCH := $(shell date +%s -d "$$(sed -n 's/^ -- .*>  //p' pac
 release: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/photos-agent \
 	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
+# Built as you, run as root: the hosts need loop devices and namespaces.
+HOST_TESTS = $(if $(SUDO),env "CARGO_TARGET_$$(rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)_RUNNER=sudo -E") \
+	$(CARGO) test --locked --test host --
+
 # Runs a recipe's command under a heading, and says how long it took.
 stage = @echo "==> $(1)"; start=$$SECONDS; $(2); echo "==> $(1): done in $$((SECONDS - start)) s"
 
-.PHONY: help setup build release package demo bench test lint deny unit host clean
+.PHONY: help setup build release package demo bench test test-faults lint deny unit host clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 setup: ## Install what building and testing need on this machine (asks sudo)
 	$(call stage,setup,tests/host/setup)
@@ -72,11 +76,16 @@ deny: ## Licences, bans and sources of the dependencies (needs cargo-deny, not p
 unit: ## Tests that need nothing but this folder
 	$(call stage,unit tests,$(CARGO) test --locked)
 
-# Built as you, run as root: the hosts need loop devices and namespaces.
 host: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)
 host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS=2)
-	$(call stage,host tests,$(if $(SUDO),env "CARGO_TARGET_$$(rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)_RUNNER=sudo -E") \
-		$(CARGO) test --locked --test host -- --test-threads=$(HOST_TEST_THREADS))
+	$(call stage,host tests,$(HOST_TESTS) --test-threads=$(HOST_TEST_THREADS))
+
+# FAULT='subnet powercut step=3' is that one alone; TEST_SEED=7 draws the same ones again.
+test-faults: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)
+test-faults: export FAULTS ?= 200
+test-faults: export FAULT_WORKERS ?= $(HOST_TEST_THREADS)
+test-faults: package ## Kill, cut off and fill up disposable hosts, FAULTS=200 times (TEST_SEED, FAULT)
+	$(call stage,faults,$(HOST_TESTS) --nocapture --exact faults::whatever_dies_whenever_the_next_run_finishes_it)
 
 clean: ## Delete target/ and build/ (tests/host/testhost clean deletes the hosts)
 	$(CARGO) clean

@@ -3,10 +3,11 @@
 //! What a test says to it are shell commands, since that is what a person would type. A host whose
 //! test failed prints its last words; `KEEP_HOSTS=1` leaves it for a look (`testhost exec NAME ...`).
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -74,24 +75,36 @@ impl Host {
     ///
     /// Made once per deb, and kept in the hosts' cache.
     pub fn converged(test: &str) -> Self {
-        static SAVED: OnceLock<String> = OnceLock::new();
-        let saved = SAVED.get_or_init(|| {
-            let deb = std::fs::read(deb()).expect("the deb is there");
-            let recipe = std::fs::read(script().with_file_name("recipe")).expect("the recipe is there");
-            let hash = Sha256::new().chain_update(deb).chain_update(recipe).finalize();
-            let saved =
-                format!("converged-{}", hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>());
-            if testhost(&["saved", &saved]).code != 0 {
-                let host = Self::with_images("converging");
-                host.ok("photos-agent apply");
-                testhost_ok(&["save", &host.name, &saved]);
-                std::mem::forget(host);
-            }
-            saved
+        let host = Self::from_saved(test, "converged", "", || {
+            let host = Self::with_images("converging");
+            host.ok("photos-agent apply");
+            host
         });
-        let host = Self::boot(test, &["--from", saved]);
         host.wait_for("photos-agent status", 90);
         host
+    }
+
+    /// A host with the disks of the one that `make` returned, once per deb and `recipe` (what `make` does, as far as its
+    /// caller does not see to a new `kind` with it), kept in the hosts' cache.
+    pub fn from_saved(test: &str, kind: &'static str, recipe: &str, make: impl FnOnce() -> Self) -> Self {
+        static SAVED: Mutex<BTreeMap<&str, Arc<OnceLock<String>>>> = Mutex::new(BTreeMap::new());
+        let this = SAVED.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().clone();
+        // The second that needs it waits for the first.
+        let saved = this.get_or_init(|| Self::save(kind, recipe, make));
+        Self::boot(test, &["--from", saved])
+    }
+
+    fn save(kind: &str, recipe: &str, make: impl FnOnce() -> Self) -> String {
+        let deb = std::fs::read(deb()).expect("the deb is there");
+        let template = std::fs::read(script().with_file_name("recipe")).expect("the recipe is there");
+        let hash = Sha256::new().chain_update(deb).chain_update(template).chain_update(recipe).finalize();
+        let saved = format!("{kind}-{}", hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>());
+        if testhost(&["saved", &saved]).code != 0 {
+            let host = make();
+            testhost_ok(&["save", &host.name, &saved]);
+            std::mem::forget(host);
+        }
+        saved
     }
 
     fn boot(test: &str, options: &[&str]) -> Self {
@@ -198,7 +211,7 @@ impl Drop for Host {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let words =
-                self.run("photos-agent status; photos-agent plan; journalctl -q --no-pager -n 25 -o short-precise");
+                self.run("photos-agent status; photos-agent plan; journalctl -q --no-pager -n 200 -o short-precise | grep -v /libpod/ | tail -n 40");
             eprintln!("--- last words of host {} ---\n{}", self.name, words.all());
         }
         if std::env::var_os("KEEP_HOSTS").is_none() {

@@ -1,0 +1,130 @@
+//! Faults over `apply`: the first one, and three on a host that runs.
+
+use crate::faults::hosts;
+use crate::faults::scenario::Scenario;
+use crate::support::Host;
+
+/// Writes configuration that survives a power cut, as the operator's editor would.
+fn configure(host: &Host, name: &str, text: &str) {
+    let folder = "/etc/photos-agent/config.d";
+    host.write(&format!("{folder}/{name}.toml"), text);
+    host.ok(&format!("sync {folder}/{name}.toml {folder}"));
+}
+
+/// The first apply on a host that has the images.
+pub struct First;
+
+impl Scenario for First {
+    fn name(&self) -> &'static str {
+        "first"
+    }
+
+    fn host(&self, test: &str) -> Host {
+        hosts::empty(test)
+    }
+
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
+    fn is_first_start(&self) -> bool {
+        true
+    }
+
+    fn prepare(&self, _: &Host, _: u64) {}
+
+    fn assert_achieved(&self, host: &Host, _: u64) {
+        host.ok("curl -sf -m 5 http://127.0.0.1:2283/api/server/ping");
+    }
+}
+
+/// Another subnet: the stack is stopped, its network removed, files are written, all is started.
+pub struct Subnet;
+
+impl Subnet {
+    const fn subnet(round: u64) -> &'static str {
+        if round.is_multiple_of(2) { "10.99.8.0/24" } else { "10.99.7.0/24" }
+    }
+}
+
+impl Scenario for Subnet {
+    fn name(&self) -> &'static str {
+        "subnet"
+    }
+
+    fn host(&self, test: &str) -> Host {
+        hosts::converged(test)
+    }
+
+    fn prepare(&self, host: &Host, round: u64) {
+        configure(host, "subnet", &format!("[network]\nsubnet = \"{}\"\n", Self::subnet(round)));
+    }
+
+    fn assert_achieved(&self, host: &Host, round: u64) {
+        let subnet = host.ok("podman network inspect photos --format '{{range .Subnets}}{{.Subnet}}{{end}}'");
+        assert_eq!(subnet, Self::subnet(round));
+        host.ok("systemctl is-active photos.target");
+    }
+}
+
+/// Another port and another limit: files are written, two services restarted.
+pub struct Port;
+
+impl Port {
+    const fn port(round: u64) -> u64 {
+        2300 + round % 2
+    }
+}
+
+impl Scenario for Port {
+    fn name(&self) -> &'static str {
+        "port"
+    }
+
+    fn host(&self, test: &str) -> Host {
+        hosts::converged(test)
+    }
+
+    fn prepare(&self, host: &Host, round: u64) {
+        let (port, limit) = (Self::port(round), 3 + round % 2);
+        let text = format!("[immich]\nlisten = \"127.0.0.1:{port}\"\n[resources.ml]\nmemory_max = \"{limit}G\"\n");
+        configure(host, "port", &text);
+    }
+
+    fn assert_achieved(&self, host: &Host, round: u64) {
+        host.ok(&format!("curl -sf -m 5 http://127.0.0.1:{}/api/server/ping", Self::port(round)));
+        let unit = "/etc/containers/systemd/photos-agent/immich-ml.container";
+        host.ok(&format!("grep -q 'MemoryMax={}G' {unit}", 3 + round % 2));
+    }
+}
+
+/// What somebody did to the units and the network is put right.
+pub struct Drift;
+
+const UNITS: &str = "/etc/containers/systemd/photos-agent";
+
+impl Scenario for Drift {
+    fn name(&self) -> &'static str {
+        "drift"
+    }
+
+    fn host(&self, test: &str) -> Host {
+        hosts::converged(test)
+    }
+
+    fn prepare(&self, host: &Host, round: u64) {
+        host.ok(&format!(
+            "cd {UNITS} && rm immich-ml.container && sed -i 's/^Description=.*/Description=Mine {round}/' immich-redis.container && \
+             rm /etc/systemd/system/photos.slice && chmod 777 /var/lib/photos/live/thumbs && \
+             sync -f {UNITS} && systemctl daemon-reload && podman network rm -f photos"
+        ));
+    }
+
+    fn assert_achieved(&self, host: &Host, round: u64) {
+        host.ok(&format!("[ -e {UNITS}/immich-ml.container ] && ! grep -q Mine {UNITS}/immich-redis.container"));
+        host.ok(&format!(
+            "grep -qx 'Description=Mine {round}' /var/lib/photos-agent/displaced/*-immich-redis.container"
+        ));
+        host.ok("podman network exists photos && test -e /etc/systemd/system/photos.slice");
+    }
+}

@@ -1,0 +1,233 @@
+//! What holds after a fault whatever the operation was: before anybody has tidied up, and after the next run.
+
+use std::time::{Duration, Instant};
+
+use crate::faults::fault::Fault;
+use crate::faults::hosts::FINGERPRINT;
+use crate::faults::scenario::Scenario;
+use crate::faults::strike::{LOG, PENDING, Struck};
+use crate::support::Host;
+
+/// What is remembered from before the fault.
+pub struct Before {
+    foreign: String,
+    container: String,
+    units: String,
+    password: String,
+    history: Vec<Entry>,
+}
+
+/// What came of it.
+pub struct Recovered {
+    /// An operation was open, and was entered as interrupted.
+    pub resumed: bool,
+    /// From the fault's end, a boot included, to a converged host.
+    pub took: Duration,
+}
+
+/// An operation: number and outcome.
+type Entry = (u64, String);
+
+const UNITS: &str = "cd /etc/containers/systemd/photos-agent 2>/dev/null && sha256sum *.container *.network 2>/dev/null; \
+                     cd /etc/systemd/system && sha256sum photos* 2>/dev/null; true";
+
+impl Before {
+    /// A look at the host on which the operation is due.
+    pub fn look(host: &Host) -> Self {
+        Self {
+            foreign: host.ok(FINGERPRINT),
+            container: container(host),
+            units: host.ok(UNITS),
+            password: password(host),
+            history: history(host),
+        }
+    }
+
+    /// A look at what the scenario made of the units.
+    pub fn look_again(&mut self, host: &Host) {
+        self.units += &host.ok(UNITS);
+    }
+
+    /// Nothing is half-written, nothing foreign was touched, no secret lies about; then the scenario's recovery does the
+    /// rest, and leaves no trace of the fault but in the history.
+    pub fn assert_recovers(
+        &self,
+        host: &Host,
+        scenario: &dyn Scenario,
+        fault: &Fault,
+        struck: &Struck,
+        round: u64,
+    ) -> Recovered {
+        let begun = Instant::now();
+        assert_nothing_half_written(host);
+        self.assert_nothing_foreign_touched(host, fault);
+        if fault.kind.boots() {
+            assert_boot_resolved(host);
+        }
+        let units = host.ok(UNITS);
+        let open = open(host);
+        let (was, known) = (password(host), history(host));
+        assert_no_secret(host, &was);
+        let plan = host.run("photos-agent plan");
+        assert!(matches!(plan.code, 0 | 2), "a plan after a fault: {}", plan.all());
+
+        let looked = begun.elapsed();
+        host.ok(&format!("timeout 300 {} >>{LOG} 2>&1 || {{ tail -n 60 {LOG}; false; }}", scenario.recovery()));
+        host.assert_converged();
+        let took = struck.boot + begun.elapsed().saturating_sub(looked);
+
+        let after = host.ok(UNITS);
+        let whole = |line: &&str| !after.contains(*line) && !self.units.contains(*line);
+        assert_eq!(units.lines().filter(whole).collect::<Vec<_>>(), Vec::<&str>::new(), "units neither old nor new");
+        assert_no_leftovers(host);
+        assert_nothing_half_written(host);
+        self.assert_nothing_foreign_touched(host, fault);
+        let is = password(host);
+        assert!(was.is_empty() || was == is, "a new password while there was one");
+        assert!(self.password.is_empty() || self.password == is, "a new password while there was one");
+        assert_no_secret(host, &is);
+        scenario.assert_achieved(host, round);
+        assert_row(host);
+        let entered = history(host);
+        self.assert_history(&entered, &known, open, fault);
+        Recovered { resumed: interrupted(&entered) > interrupted(&self.history), took }
+    }
+
+    fn assert_nothing_foreign_touched(&self, host: &Host, fault: &Fault) {
+        let now = host.ok(FINGERPRINT);
+        let only =
+            |one: &str, other: &str| one.lines().filter(|line| !other.contains(line)).collect::<Vec<_>>().join("\n");
+        let (gone, new) = (only(&self.foreign, &now), only(&now, &self.foreign));
+        assert!(now == self.foreign, "something foreign was touched: gone: {gone}; new: {new}");
+        if !fault.kind.boots() {
+            assert_eq!(container(host), self.container, "somebody's container was restarted");
+        }
+    }
+
+    /// An operation is in the history once, and as interrupted if its journal was left open and nothing else was known.
+    fn assert_history(&self, entered: &[Entry], known: &[Entry], open: Option<u64>, fault: &Fault) {
+        let all = || format!("{:?}, {known:?}, {entered:?}, open: {open:?}", self.history);
+        let mut ids: Vec<u64> = entered.iter().map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), entered.len(), "an operation twice: {}", all());
+        if let Some(open) = open {
+            let outcome =
+                |history: &[Entry]| history.iter().find(|(id, _)| *id == open).map(|(_, outcome)| outcome.clone());
+            let wanted = outcome(known).unwrap_or_else(|| "interrupted".to_owned());
+            assert_eq!(outcome(entered), Some(wanted), "{}", all());
+        }
+        let new = interrupted(entered) - interrupted(&self.history);
+        // At a boot, the operation may have been taken up and ended before anybody could look.
+        let most = usize::from(open.is_some() || fault.kind.boots());
+        assert!(new <= most, "{new} interrupted: {}", all());
+    }
+}
+
+/// Where the gate is installed, a boot finishes what was open before any service starts, and nobody runs the agent.
+fn assert_boot_resolved(host: &Host) {
+    if host.run("systemctl -q is-enabled photos-resolve").code != 0 {
+        return;
+    }
+    host.fails(1, &format!("test -e {PENDING}"));
+    // It ran, so there was something open.
+    if host.ok("systemctl show -P InactiveExitTimestampMonotonic photos-resolve") != "0" {
+        host.assert_converged();
+    }
+}
+
+/// Everything that is on disk is whole.
+pub fn assert_nothing_half_written(host: &Host) {
+    host.ok("for file in $(find /etc/containers/systemd /etc/systemd/system /etc/sysctl.d /var/lib/photos-agent \
+             -type f -not -name '.photos-agent-*' -not -path '*theirs*'); do \
+               case $file in \
+               */displaced/*) ;; \
+               */pending|*.json|*.lock|*.jsonl) jq -e .schema $file >/dev/null || { echo half-written: $file; exit 1; } ;; \
+               *) ! grep -qs photos $file || [ -z \"$(tail -c 1 $file)\" ] || { echo half-written: $file; exit 1; } ;; \
+               esac; \
+             done");
+    assert_subvolumes(host);
+}
+
+/// What bears the name of a subvolume is one, and has what must be set while it is empty.
+pub fn assert_subvolumes(host: &Host) {
+    let found = host.ok("cd /var/lib/photos 2>/dev/null || exit 0; \
+                         for path in live/postgres live/redis live/media live/thumbs live/encoded-video live/icloud \
+                           keep/icloudpd keep/ml-cache; do \
+                           [ ! -e $path ] || echo $path $(stat -c '%i %u:%g %a' $path) \
+                             $(lsattr -d $path | cut -d' ' -f1 | tr -cd C); \
+                         done");
+    for line in found.lines() {
+        let path = line.split(' ').next().unwrap_or_default();
+        let wanted = match path {
+            "live/postgres" | "live/redis" => "256 999:999 700 C",
+            "keep/ml-cache" => "256 0:0 750 C",
+            "keep/icloudpd" => "256 0:0 700",
+            // Somebody changed it by hand; `plan` says so.
+            "live/thumbs" if line.ends_with(" 777") => continue,
+            _ => "256 0:0 750",
+        };
+        // Every subvolume's root, and nothing else, is inode 256.
+        assert_eq!(line.trim_end(), format!("{path} {wanted}"));
+    }
+}
+
+/// Nothing in the making, nothing open.
+pub fn assert_no_leftovers(host: &Host) {
+    let leftovers = "find /etc /var/lib/photos-agent /run/photos-agent -name '.photos-agent-*' -o -path /run/photos-agent/stage; \
+                     find /var/lib/photos -maxdepth 2 -name '.*.new'; ls /var/lib/photos-agent/pending 2>/dev/null; true";
+    assert_eq!(host.ok(leftovers), "");
+}
+
+/// Empty where there is none yet.
+fn password(host: &Host) -> String {
+    host.run("podman secret inspect --showsecret -f '{{.SecretData}}' photos-db-password").out.trim_end().to_owned()
+}
+
+/// Nobody but Podman's store knows it: no file of ours or in the making, no unit, no argument, no log.
+fn assert_no_secret(host: &Host, password: &str) {
+    if password.is_empty() {
+        return;
+    }
+    host.write("/dev/shm/password", password);
+    let found = host.ok("find /etc /var/lib/photos-agent /run/photos-agent /run/systemd /root /tmp /var/tmp -type f \
+                           -exec grep -alFf /dev/shm/password {} + ; \
+                         find /var/lib/photos -maxdepth 3 -type f -exec grep -alFf /dev/shm/password {} + ; \
+                         grep -alFf /dev/shm/password /proc/[0-9]*/cmdline 2>/dev/null; \
+                         journalctl -q -o export --cursor-file=/root/journal.cursor | grep -aqFf /dev/shm/password && echo the journal; \
+                         rm /dev/shm/password");
+    assert_eq!(found, "", "the password is in");
+}
+
+/// Their container, as long as nobody restarts it.
+fn container(host: &Host) -> String {
+    host.ok("podman inspect -f '{{.Id}} {{.State.StartedAt}}' theirs")
+}
+
+/// What the database was entrusted with, where it was.
+fn assert_row(host: &Host) {
+    if host.run("test -e /root/extent/first").code == 0 {
+        let sql = "SELECT name FROM survivor";
+        let row = host.ok(&format!("podman exec -u postgres immich-postgres psql -U postgres -d immich -Atc '{sql}'"));
+        assert_eq!(row, "somebody");
+    }
+}
+
+/// The number of the open operation.
+fn open(host: &Host) -> Option<u64> {
+    host.ok(&format!("[ ! -e {PENDING} ] || jq .id {PENDING}")).parse().ok()
+}
+
+fn history(host: &Host) -> Vec<Entry> {
+    let text =
+        host.ok("cat /var/lib/photos-agent/history.jsonl 2>/dev/null | jq -r '\"\\(.id) \\(.outcome | tojson)\"'");
+    let entry = |line: &str| {
+        let (id, outcome) = line.split_once(' ').expect("two words");
+        (id.parse().expect("a number"), outcome.trim_matches('"').to_owned())
+    };
+    text.lines().map(entry).collect()
+}
+
+fn interrupted(history: &[Entry]) -> usize {
+    history.iter().filter(|(_, outcome)| outcome == "interrupted").count()
+}

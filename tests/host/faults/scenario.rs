@@ -1,0 +1,47 @@
+//! What faults happen to: an operation that can be repeated, and what it is for.
+
+use crate::faults::apply::{Drift, First, Port, Subnet};
+use crate::support::Host;
+
+/// An operation under faults. A new one is a value of a type of its own, and a line in [`all`].
+///
+/// One fault is: `prepare`, `command` with the fault in it, a look at what is left, `recovery`, `assert_achieved`.
+/// Everything that holds for any operation is asserted by [`invariants`](crate::faults::invariants).
+pub trait Scenario: Sync {
+    /// As in `FAULT=` and in tables.
+    fn name(&self) -> &'static str;
+
+    /// A host on which it can be prepared.
+    fn host(&self, test: &str) -> Host;
+
+    /// Whether one host takes fault after fault; otherwise each has a host of its own.
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    /// Whether the services start for the first time in it.
+    fn is_first_start(&self) -> bool {
+        false
+    }
+
+    /// Makes the operation necessary. Rounds are counted on each host from 1; 0 was the one that was measured.
+    fn prepare(&self, host: &Host, round: u64);
+
+    /// What the fault happens to.
+    fn command(&self) -> &'static str {
+        "photos-agent apply"
+    }
+
+    /// What is done after it.
+    fn recovery(&self) -> &'static str {
+        "photos-agent apply"
+    }
+
+    /// What the operation was for, is so.
+    fn assert_achieved(&self, host: &Host, round: u64);
+}
+
+/// All of them.
+pub fn all() -> [&'static dyn Scenario; 4] {
+    [&First, &Subnet, &Port, &Drift]
+}

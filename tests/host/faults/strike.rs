@@ -1,0 +1,183 @@
+//! Gives a command and lets a fault happen to it.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use crate::faults::fault::{CALLS, Extent, Fault, Folder, Kind, Point};
+use crate::faults::scenario::Scenario;
+use crate::support::Host;
+
+/// The open operation.
+pub const PENDING: &str = "/var/lib/photos-agent/pending";
+
+/// What the command said.
+pub const LOG: &str = "/root/fault.log";
+
+/// How long a command may take that somebody made stumble. Longer than any: it would hang.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A power cut within the seconds in which the database's image makes its cluster, or the server its marks, for the
+/// first time, is not yet mended by the next run (operator guide, "A first start was cut off"): the fault waits until
+/// they are over. Not where this is `false`.
+const SPARE_THE_FIRST_START: bool = true;
+
+/// How it went.
+pub struct Struck {
+    /// The command was at work; otherwise it had ended before.
+    pub at_work: bool,
+    /// What it was doing, for people.
+    pub doing: String,
+    /// How long the host took to boot, if it did.
+    pub boot: Duration,
+}
+
+/// The process in question, as soon as it is there; `at_work` asks after it.
+const PID: &str =
+    "until [ -s /run/fault.pid ]; do :; done; pid=$(cat /run/fault.pid); at_work() { kill -0 $pid 2>/dev/null; }; ";
+
+/// Runs the scenario's command and returns when the fault is over: the command has ended, the host has booted.
+pub fn strike(host: &Host, scenario: &dyn Scenario, fault: &Fault) -> Struck {
+    if let Point::Room(folder, pages) = fault.point {
+        fill(host, folder, pages);
+    }
+    let mut child = begin(host, scenario.command(), fault);
+    let mut seen = wait(host, scenario, fault);
+    let begun = Instant::now();
+    match fault.kind {
+        Kind::Crash => host.crash(),
+        Kind::PowerCut => host.cut_power(),
+        Kind::Bus => drop(host.run("pkill -KILL -x 'dbus-broker|dbus-daemon'; pkill -CONT -x photos-agent")),
+        Kind::Kill | Kind::NoSpace | Kind::Io => {}
+    }
+    let boot = begun.elapsed();
+    let code = end(&mut child);
+    if !fault.kind.boots() && matches!(fault.point, Point::Call(..) | Point::Room(..)) {
+        seen = look(host);
+    }
+    let at_work = match (fault.kind, &fault.point) {
+        (Kind::Kill, Point::Call(..)) => seen.contains("killed by SIGKILL"),
+        (Kind::NoSpace | Kind::Io, Point::Call(..)) => seen.contains("(INJECTED)"),
+        (_, Point::Call(..)) => seen.contains("stopped by SIGSTOP"),
+        (_, Point::Room(..)) => code != Some(0),
+        (_, Point::Step(_) | Point::After(_)) => seen.contains("at work"),
+    };
+    if let Point::Room(folder, _) = fault.point {
+        empty(host, folder);
+    }
+    if !fault.kind.boots() {
+        let log = host.run(&format!("cat {LOG}")).out;
+        assert!(!log.contains("panicked"), "{log}");
+    }
+    Struck { at_work, doing: said(&seen), boot }
+}
+
+/// Starts the command, its process id in /run/fault.pid.
+fn begin(host: &Host, command: &str, fault: &Fault) -> Child {
+    let trace = match &fault.point {
+        Point::Call(name, number) => {
+            let what = match fault.kind {
+                Kind::Kill => format!("signal=KILL:when={number}"),
+                Kind::NoSpace => format!("error=ENOSPC:when={number}+"),
+                Kind::Io => format!("error=EIO:when={number}"),
+                Kind::Bus | Kind::Crash | Kind::PowerCut => format!("signal=STOP:when={number}"),
+            };
+            format!("strace -qq -s 0 -o /dev/shm/fault.calls -e trace={CALLS} -e inject={name}:{what} ")
+        }
+        _ => String::new(),
+    };
+    host.ok("rm -f /run/fault.pid /dev/shm/fault.calls");
+    host.start(&format!("echo $$ >/run/fault.pid; exec {trace}{command} >{LOG} 2>&1"))
+}
+
+/// Waits for the moment; kills, where that is what happens. Returns what was seen then.
+fn wait(host: &Host, scenario: &dyn Scenario, fault: &Fault) -> String {
+    let until = |condition: &str| format!("while at_work && ! {{ {condition}; }}; do :; done; ");
+    let moment = match (&fault.point, fault.kind) {
+        (Point::Step(step), _) => until(&format!("[ $(grep -c '\"step\"' {PENDING}) -ge {step} ]")),
+        (Point::After(millis), _) => format!("sleep {}.{:03}; ", millis / 1000, millis % 1000),
+        (Point::Call(..), Kind::Crash | Kind::PowerCut | Kind::Bus) => {
+            until("grep -q 'stopped by SIGSTOP' /dev/shm/fault.calls")
+        }
+        // It comes by itself.
+        (Point::Call(..) | Point::Room(..), _) => return String::new(),
+    };
+    let spare = if SPARE_THE_FIRST_START && scenario.is_first_start() && (fault.kind.boots() || fault.kind == Kind::Bus)
+    {
+        format!(
+            "while at_work && grep -q 'start photos.target' {PENDING} && ! systemctl -q is-active immich-server; do sleep 0.1; done; "
+        )
+    } else {
+        String::new()
+    };
+    let kill = if fault.kind == Kind::Kill { "kill -KILL $pid; " } else { "" };
+    let tell = format!("jq -r '.steps[-1].step' {PENDING}; tail -n 2 /dev/shm/fault.calls");
+    host.run(&format!("exec 2>/dev/null; {PID}{moment}{spare}at_work && echo at work; {kill}{tell}")).out
+}
+
+/// What there is to see after a command that was not waited for.
+fn look(host: &Host) -> String {
+    host.run("grep -h -e INJECTED -e SIGKILL -e SIGSTOP /dev/shm/fault.calls | tail -n 1; tail -n 2 /root/fault.log")
+        .out
+}
+
+/// Waits for the end of the command. Returns its exit code.
+fn end(child: &mut Child) -> Option<i32> {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("it is ours") {
+            return status.code();
+        }
+        assert!(begun.elapsed() < PATIENCE, "the command hangs");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// One line of it.
+fn said(seen: &str) -> String {
+    let mut line = seen.lines().filter(|line| *line != "at work").collect::<Vec<_>>().join(" | ");
+    line.truncate(line.floor_char_boundary(160));
+    line
+}
+
+/// Gives a folder a small disk of its own.
+fn fill(host: &Host, folder: Folder, pages: u64) {
+    let path = folder.path();
+    host.ok(&format!(
+        "mkdir -p {path} /run/full && mount -t tmpfs tmpfs /run/full && cp -a {path}/. /run/full/ && \
+         size=$(( $(df -k --output=used /run/full | tail -n 1) + 4 * {pages} )) && \
+         mount -o remount,size=$(( size > 4 ? size : 4 ))k /run/full && mount --bind /run/full {path}"
+    ));
+}
+
+/// Takes it away again, and keeps what is on it.
+fn empty(host: &Host, folder: Folder) {
+    let path = folder.path();
+    host.ok(&format!(
+        "umount {path} && find {path} -mindepth 1 -delete && cp -a /run/full/. {path}/ && umount /run/full && sync -f {path}"
+    ));
+}
+
+/// Counts what the scenario's command does when nothing happens to it.
+pub fn measure(host: &Host, scenario: &dyn Scenario) -> Extent {
+    scenario.prepare(host, 0);
+    host.ok("touch /run/measure && sleep 0.1");
+    let begun = Instant::now();
+    host.ok(&format!("strace -qq -s 0 -o /dev/shm/calls -e trace={CALLS} {} >{LOG} 2>&1", scenario.command()));
+    let millis = begun.elapsed().as_millis();
+    scenario.assert_achieved(host, 0);
+    let steps = host.ok("tail -n 1 /var/lib/photos-agent/history.jsonl | jq '.steps | length'");
+    let calls = host.ok("grep -o '^[a-z0-9_]*(' /dev/shm/calls | tr -d '(' | sort | uniq -c; rm /dev/shm/calls");
+    let pages = |folder: Folder| {
+        let sizes = format!("find {} -type f -newer /run/measure -printf '%s\n'", folder.path());
+        host.ok(&format!("{sizes} | awk '{{pages += int(($1 + 4095) / 4096)}} END {{print pages + 0}}'"))
+    };
+    let (state, units) = (pages(Folder::State), pages(Folder::Units));
+    let text = format!("{steps} steps\n{millis} millis\n{state} state\n{units} units\n{calls}\n");
+    host.write(&format!("/root/extent/{}", scenario.name()), &text);
+    text.parse().expect("it was counted")
+}
+
+/// What was counted when this host was made.
+pub fn measured(host: &Host, scenario: &dyn Scenario) -> Extent {
+    host.ok(&format!("cat /root/extent/{}", scenario.name())).parse().expect("it was counted")
+}

@@ -1,0 +1,165 @@
+//! Many faults, one after the other and side by side; a failed one is told with how to see it again, and the rest go on.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::faults::fault::{Fault, Kind};
+use crate::faults::invariants::Before;
+use crate::faults::random::{Random, seed};
+use crate::faults::report::{Record, Report};
+use crate::faults::scenario::{self, Scenario};
+use crate::faults::strike::{measured, strike};
+use crate::faults::{hosts, say};
+use crate::support::Host;
+
+/// How many faults one host takes: after one that failed, and after these, the next has a fresh one.
+const FAULTS_PER_HOST: usize = 20;
+
+/// What happens to what.
+struct Case {
+    scenario: &'static dyn Scenario,
+    fault: Fault,
+}
+
+impl Case {
+    /// As it is given to `FAULT=`.
+    fn name(&self) -> String {
+        format!("{} {}", self.scenario.name(), self.fault)
+    }
+}
+
+/// `FAULT='subnet powercut step=3'`: this one. `FAULTS=200`: so many. Neither: a sample.
+pub fn sweep() {
+    let report = match std::env::var("FAULT") {
+        Ok(fault) => run(VecDeque::from([vec![parse(&fault)]]), 1),
+        Err(_) => run_drawn(),
+    };
+    report.print();
+    report.assert_no_failures();
+}
+
+fn parse(text: &str) -> Case {
+    let (scenario, fault) = text.split_once(' ').expect("FAULT is a scenario and a fault");
+    let known = scenario::all().into_iter().find(|known| known.name() == scenario);
+    Case {
+        scenario: known.expect("FAULT begins with a scenario"),
+        fault: fault.parse().expect("FAULT ends with a fault"),
+    }
+}
+
+fn run_drawn() -> Report {
+    let number =
+        |name| std::env::var(name).ok().map(|text| text.parse::<usize>().unwrap_or_else(|_| panic!("{name}={text}")));
+    let seed = seed();
+    // Whose disks have the scenarios' measures.
+    let host = hosts::converged("faultsmeasured");
+    let draw = |(index, (scenario, kind)): (u64, (&'static dyn Scenario, Kind))| Case {
+        scenario,
+        fault: Fault::draw(kind, &measured(&host, scenario), &mut Random::of(seed, index)),
+    };
+    let faults = number("FAULTS");
+    let cases: Vec<Case> = (0..).zip(faults.map_or_else(|| sample(seed), every)).map(draw).collect();
+    hosts::keep_spare(host);
+    // The sample runs beside other tests.
+    let workers = faults.and_then(|_| number("FAULT_WORKERS")).unwrap_or(1);
+    let report = run(batches(cases, workers), workers);
+    hosts::drop_spare();
+    report
+}
+
+/// One on an empty host, four on one that runs, of five kinds.
+fn sample(seed: u64) -> Vec<(&'static dyn Scenario, Kind)> {
+    let mut random = Random::of(seed, u64::MAX);
+    let [first, others @ ..] = scenario::all();
+    let other = *random.one_of(&others);
+    let start = random.below(6);
+    let kinds = Kind::ALL.into_iter().cycle().skip(usize::try_from(start).expect("it is small"));
+    [first, other, other, other, other].into_iter().zip(kinds).collect()
+}
+
+/// Every kind on every scenario, as often as it takes.
+fn every(faults: usize) -> Vec<(&'static dyn Scenario, Kind)> {
+    let pairs = Kind::ALL.into_iter().flat_map(|kind| scenario::all().map(|scenario| (scenario, kind)));
+    pairs.collect::<Vec<_>>().into_iter().cycle().take(faults).collect()
+}
+
+/// Cases that share a host, the longest row of them first.
+fn batches(cases: Vec<Case>, workers: usize) -> VecDeque<Vec<Case>> {
+    let mut batches: Vec<Vec<Case>> = Vec::new();
+    let all = cases.len();
+    for case in cases {
+        let most = if case.scenario.is_repeatable() { FAULTS_PER_HOST.min(all.div_ceil(workers)) } else { 1 };
+        let fits = |batch: &&mut Vec<Case>| batch.len() < most && batch[0].scenario.name() == case.scenario.name();
+        match batches.iter_mut().find(fits) {
+            Some(batch) => batch.push(case),
+            None => batches.push(vec![case]),
+        }
+    }
+    batches.sort_by_key(|batch| std::cmp::Reverse(batch.len()));
+    batches.into()
+}
+
+fn run(batches: VecDeque<Vec<Case>>, workers: usize) -> Report {
+    let (queue, report) = (Mutex::new(batches), Mutex::new(Report::new()));
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(batch) = next() {
+                    run_batch(&batch, &report);
+                }
+            });
+        }
+    });
+    report.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run_batch(batch: &[Case], report: &Mutex<Report>) {
+    let mut host = None;
+    for case in batch {
+        let name = case.name();
+        // What panics drops its host, which says its last words then.
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            let (host, round) = host.take().unwrap_or_else(|| (case.scenario.host(&host_name(case.scenario)), 1));
+            let record = survives(&host, case, round);
+            (record, case.scenario.is_repeatable().then_some((host, round + 1)))
+        }));
+        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+        match done {
+            Ok((record, left)) => {
+                report.add(record);
+                host = left;
+            }
+            Err(panic) => report.fail(name, words(panic.as_ref())),
+        }
+    }
+}
+
+/// No two have the same, one beside the other.
+fn host_name(scenario: &dyn Scenario) -> String {
+    static HOSTS: AtomicUsize = AtomicUsize::new(1);
+    format!("{}{}", scenario.name(), HOSTS.fetch_add(1, Ordering::Relaxed))
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words").to_owned()
+}
+
+/// One fault.
+fn survives(host: &Host, case: &Case, round: u64) -> Record {
+    let (scenario, fault, begun) = (case.scenario, &case.fault, Instant::now());
+    let mut before = Before::look(host);
+    scenario.prepare(host, round);
+    before.look_again(host);
+    let struck = strike(host, scenario, fault);
+    let recovered = before.assert_recovers(host, scenario, fault, &struck, round);
+    let at = if struck.at_work { struck.doing.as_str() } else { "it had ended" };
+    let (recovery, all) = (recovered.took.as_secs_f32(), begun.elapsed().as_secs_f32());
+    say(&format!("well: {} ({at}); recovered in {recovery:.1} s, {all:.0} s in all", case.name()));
+    Record { scenario: scenario.name(), kind: fault.kind, at_work: struck.at_work, recovered }
+}
