@@ -27,10 +27,6 @@ impl Scenario for First {
         false
     }
 
-    fn is_first_start(&self) -> bool {
-        true
-    }
-
     fn prepare(&self, _: &Host, _: u64) {}
 
     fn assert_achieved(&self, host: &Host, _: u64) {

@@ -129,7 +129,7 @@ fn assert_boot_resolved(host: &Host) {
     if host.run("systemctl -q is-enabled photos-resolve").code != 0 {
         return;
     }
-    host.fails(1, &format!("test -e {PENDING}"));
+    host.wait_for(&format!("! test -e {PENDING}"), 180);
     // It ran, so there was something open.
     if host.ok("systemctl show -P InactiveExitTimestampMonotonic photos-resolve") != "0" {
         host.assert_converged();

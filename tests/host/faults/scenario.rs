@@ -19,11 +19,6 @@ pub trait Scenario: Sync {
         true
     }
 
-    /// Whether the services start for the first time in it.
-    fn is_first_start(&self) -> bool {
-        false
-    }
-
     /// Makes the operation necessary. Rounds are counted on each host from 1; 0 was the one that was measured.
     fn prepare(&self, host: &Host, round: u64);
 

@@ -16,11 +16,6 @@ pub const LOG: &str = "/root/fault.log";
 /// How long a command may take that somebody made stumble. Longer than any: it would hang.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// A power cut within the seconds in which the database's image makes its cluster, or the server its marks, for the
-/// first time, is not yet mended by the next run (operator guide, "A first start was cut off"): the fault waits until
-/// they are over. Not where this is `false`.
-const SPARE_THE_FIRST_START: bool = true;
-
 /// How it went.
 pub struct Struck {
     /// The command was at work; otherwise it had ended before.
@@ -41,7 +36,7 @@ pub fn strike(host: &Host, scenario: &dyn Scenario, fault: &Fault) -> Struck {
         fill(host, folder, pages);
     }
     let mut child = begin(host, scenario.command(), fault);
-    let mut seen = wait(host, scenario, fault);
+    let mut seen = wait(host, fault);
     let begun = Instant::now();
     match fault.kind {
         Kind::Crash => host.crash(),
@@ -90,7 +85,7 @@ fn begin(host: &Host, command: &str, fault: &Fault) -> Child {
 }
 
 /// Waits for the moment; kills, where that is what happens. Returns what was seen then.
-fn wait(host: &Host, scenario: &dyn Scenario, fault: &Fault) -> String {
+fn wait(host: &Host, fault: &Fault) -> String {
     let until = |condition: &str| format!("while at_work && ! {{ {condition}; }}; do :; done; ");
     let moment = match (&fault.point, fault.kind) {
         (Point::Step(step), _) => until(&format!("[ $(grep -c '\"step\"' {PENDING}) -ge {step} ]")),
@@ -101,17 +96,9 @@ fn wait(host: &Host, scenario: &dyn Scenario, fault: &Fault) -> String {
         // It comes by itself.
         (Point::Call(..) | Point::Room(..), _) => return String::new(),
     };
-    let spare = if SPARE_THE_FIRST_START && scenario.is_first_start() && (fault.kind.boots() || fault.kind == Kind::Bus)
-    {
-        format!(
-            "while at_work && grep -q 'start photos.target' {PENDING} && ! systemctl -q is-active immich-server; do sleep 0.1; done; "
-        )
-    } else {
-        String::new()
-    };
     let kill = if fault.kind == Kind::Kill { "kill -KILL $pid; " } else { "" };
     let tell = format!("jq -r '.steps[-1].step' {PENDING}; tail -n 2 /dev/shm/fault.calls");
-    host.run(&format!("exec 2>/dev/null; {PID}{moment}{spare}at_work && echo at work; {kill}{tell}")).out
+    host.run(&format!("exec 2>/dev/null; {PID}{moment}at_work && echo at work; {kill}{tell}")).out
 }
 
 /// What there is to see after a command that was not waited for.
