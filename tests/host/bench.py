@@ -14,7 +14,7 @@ import sys
 import time
 
 COMPOSE = sys.argv[1]
-ROUNDS, COLD_ROUNDS, STARTS, DAEMON_STARTS, IDLE = 15, 8, 5, 10, 60
+ROUNDS, COLD_ROUNDS, STARTS, DAEMON_STARTS, IDLE = 15, 8, 7, 10, 60
 SOCKET = "/run/podman/podman.sock"
 NETWORKS = ["photos-network.service", "photos-egress-network.service"]
 POSTGRES, REDIS, SERVER, ML = "immich-postgres.service", "immich-redis.service", "immich-server.service", "immich-ml.service"
@@ -144,7 +144,7 @@ def daemon():
 def wait_until_converged():
     for _ in range(600):
         if output("systemctl", "show", "-P", "StatusText", "photos-agent.service").startswith("converged"):
-            time.sleep(5)
+            time.sleep(10)
             return
         time.sleep(0.1)
     sys.exit("bench: the daemon did not converge within a minute")
@@ -195,7 +195,8 @@ def machine():
     cpus = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")]
     systemd = output("systemctl", "--version").split()[1]
     podman = output("podman", "--version").split()[-1]
-    compose = output("podman-compose", "--version").splitlines()[0].split()[-1]
+    # It says Podman's first.
+    compose = output("podman-compose", "--version").split()[-1]
     print(f"{time.strftime('%Y-%m-%d')}, {output('photos-agent', '--version')}: {cpus[0] if cpus else 'unknown processor'}, "
           f"{len(os.sched_getaffinity(0))} cores, Linux {os.uname().release}, systemd {systemd}, Podman {podman}, "
           f"podman-compose {compose}. Load of the machine before: {os.getloadavg()[0]:.1f}.")
