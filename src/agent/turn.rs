@@ -175,7 +175,7 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
     /// What is to be held, and whether it is to be applied: the files where the operator asked for them and they
     /// have no mistakes, else what was applied last.
     fn choose(&mut self, last: Option<Generation>) -> Option<(Loaded, bool)> {
-        let applied = last.and_then(|last| config::parse(&sources(last.config)).ok());
+        let applied = last.and_then(|last| self.understand(last));
         match applied {
             Some(applied) if !self.fresh => Some((applied, false)),
             applied => match (self.load)() {
@@ -189,6 +189,16 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
                 }
             },
         }
+    }
+
+    /// The configuration of a generation, unless this agent no longer understands it.
+    fn understand(&mut self, last: Generation) -> Option<Loaded> {
+        let parsed = config::parse(&sources(last.config));
+        if parsed.is_err() && !self.fresh {
+            let number = last.number;
+            tracing::warn!("the configuration of generation {number} is not understood any more; the files are held");
+        }
+        parsed.ok()
     }
 
     /// One operation, with its outcome in the log and the status line. Returns when to look again.

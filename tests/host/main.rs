@@ -16,5 +16,6 @@ mod isolation;
 mod operator;
 mod reboot;
 mod secrets;
+mod steadfast;
 mod storage;
 mod support;
