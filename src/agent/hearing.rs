@@ -7,17 +7,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval};
 
 use crate::apply;
-use crate::host::files;
 use crate::host::signals::{self, Known, Signals};
 use crate::host::watch::{Ear, Ears, Watch, add_way};
+use crate::host::{files, kernel, storage};
 use crate::model::layout::STATE;
-use crate::model::{Root, UnitName, UnitState};
+use crate::model::{HostPath, Kernel, PlaceState, Root, UnitName, UnitState};
 use crate::observe::chain;
 use crate::plan::PODMAN_SOCKET;
-use crate::stack::{Desired, QUADLETS, UNITS};
+use crate::stack::{Desired, INNER_INTERFACE, QUADLETS, UNITS};
 
 /// Folders below which quadlet reads units of anybody's.
 const QUADLET_FOLDERS: [&str; 3] =
@@ -37,14 +37,34 @@ const RECONNECT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 /// What there is to listen to for one state of things.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Subjects {
+    root: Root,
     folders: Ears,
     units: Known,
+    places: Vec<HostPath>,
+}
+
+/// What no file system and no bus tells of: flags of subvolumes, switches of the kernel. Cheap to ask for.
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Felt {
+    nocow: Vec<Option<bool>>,
+    kernel: Kernel,
 }
 
 impl Subjects {
     /// Those of a stack; `states` is what was just seen of the units.
     pub(super) fn of(root: &Root, desired: &Desired, states: &BTreeMap<UnitName, UnitState>) -> Self {
-        Self { folders: folders(root, desired), units: units(root, desired, states) }
+        let places = desired.subvolumes.iter().map(|place| place.path.clone()).collect();
+        let (folders, units) = (folders(root, desired), units(root, desired, states));
+        Self { root: root.clone(), folders, units, places }
+    }
+
+    fn feel(&self) -> Felt {
+        let nocow = |path: &HostPath| match storage::observe(&self.root.join(path.as_path())) {
+            Ok(PlaceState::Subvolume(found)) => Some(found.nocow),
+            _ => None,
+        };
+        let kernel = kernel::observe(&self.root, INNER_INTERFACE).unwrap_or_default();
+        Felt { nocow: self.places.iter().map(nocow).collect(), kernel }
     }
 }
 
@@ -71,7 +91,8 @@ fn folders(root: &Root, desired: &Desired) -> Ears {
     }
     add(STATE.as_ref(), &RECORDS, true);
     if let (Some(folder), Some(name)) = (Path::new(apply::LOCK).parent(), name(Path::new(apply::LOCK))) {
-        add(folder, &[name], true);
+        add(folder, &[name], false);
+        ears.entry(root.join(folder)).or_default().closing = true;
     }
     let ways: Vec<PathBuf> = ears.keys().cloned().collect();
     for folder in &ways {
@@ -81,8 +102,11 @@ fn folders(root: &Root, desired: &Desired) -> Ears {
     // Not the way to them: health checks write in the folder above.
     let networks = desired.networks.iter().map(|network| &network.name).chain(&desired.joined);
     let networks = networks.map(|network| OsString::from(format!("{network}.json"))).collect();
-    ears.insert(root.join(NETWORKS), Ear { names: networks, changes: true, folders: false });
-    ears.insert(root.join(SECRETS.0), Ear { names: BTreeSet::from([SECRETS.1.into()]), changes: true, folders: false });
+    ears.insert(root.join(NETWORKS), Ear { names: networks, changes: true, ..Ear::default() });
+    ears.insert(
+        root.join(SECRETS.0),
+        Ear { names: BTreeSet::from([SECRETS.1.into()]), changes: true, ..Ear::default() },
+    );
     ears
 }
 
@@ -130,6 +154,8 @@ fn units(root: &Root, desired: &Desired, states: &BTreeMap<UnitName, UnitState>)
 pub(super) enum Heard {
     /// Something changed; what, for the log.
     Change(String),
+    /// A unit went up or down. systemd may be about to see to it.
+    Unit(String),
     /// The bus is lost. It is listened to again as soon as it is back, and that is a change.
     BusLost,
 }
@@ -140,15 +166,18 @@ pub(super) struct Hearing {
     watch: Option<Watch>,
     signals: Option<Signals>,
     subjects: Subjects,
+    /// What makes no sound, as it was felt last.
+    felt: Felt,
+    beats: Interval,
     reconnect: (Instant, Duration),
 }
 
 impl Hearing {
     /// Listens to nothing yet.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(beats: Interval) -> Self {
         let watch = Watch::new().inspect_err(deaf).ok();
         let reconnect = (Instant::now(), RECONNECT.0);
-        Self { watch, signals: None, subjects: Subjects::default(), reconnect }
+        Self { watch, signals: None, subjects: Subjects::default(), felt: Felt::default(), beats, reconnect }
     }
 
     /// Whether files cannot be listened to, so that only looking helps.
@@ -161,15 +190,20 @@ impl Hearing {
         let folders = subjects.folders != self.subjects.folders;
         let units = !subjects.units.keys().eq(self.subjects.units.keys());
         self.subjects = subjects;
-        self.refresh();
+        self.watch();
         if units || self.signals.is_none() {
             self.subscribe().await;
         }
         folders || units
     }
 
-    /// Takes folders anew that were exchanged for others of their names.
+    /// Before a look: what changes from here on is heard of. Folders that were exchanged are taken anew.
     pub(super) fn refresh(&mut self) {
+        self.felt = self.subjects.feel();
+        self.watch();
+    }
+
+    fn watch(&mut self) {
         let Some(watch) = &mut self.watch else { return };
         if let Err(error) = watch.listen(&self.subjects.folders) {
             deaf(&error);
@@ -206,11 +240,18 @@ impl Hearing {
                 },
                 said = next(self.signals.as_mut()) => {
                     if let Some(said) = said {
-                        return Heard::Change(said);
+                        return Heard::Unit(said);
                     }
                     self.signals = None;
                     self.reconnect = (Instant::now() + RECONNECT.0, RECONNECT.0);
                     return Heard::BusLost;
+                }
+                _ = self.beats.tick() => {
+                    let felt = self.subjects.feel();
+                    if self.felt != felt {
+                        self.felt = felt;
+                        return Heard::Change("a flag changed".to_owned());
+                    }
                 }
                 () = tokio::time::sleep_until(self.reconnect.0), if !is_connected && !self.subjects.units.is_empty() => {
                     self.subscribe().await;

@@ -24,10 +24,10 @@ pub use resolve::resolve;
 
 use hearing::{Heard, Hearing};
 use pace::Looks;
-use status::{beat, notify_ready, notify_reloading, notify_stopping};
+use status::{Beats, beat, notify_ready, notify_reloading, notify_stopping};
 use turn::{Keeper, Turned};
 
-/// A look without a reason: not everything can be heard of (the kernel's switches, a flag on a folder).
+/// A look without a reason: not everything can be heard of.
 const ROUND: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// The same where files cannot be listened to.
@@ -36,14 +36,15 @@ const ROUND_OF_THE_DEAF: Duration = Duration::from_secs(5 * 60);
 /// Runs until SIGTERM or SIGINT. `load` reads the configuration anew each time.
 pub async fn run(root: Root, load: impl Fn() -> Result<Loaded, Diagnostics>) -> io::Result<()> {
     let hangup = signal(SignalKind::hangup())?;
+    let beats = Beats::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     notify_ready();
     // All in one task: what blocks the work blocks the watchdog's beat, which is what it is for. A stop waits for no
     // operation, which may wait for hours itself: cut off at any point, the next one takes it up.
     tokio::select! {
-        () = beat() => {}
-        () = keep(Keeper::new(root, load), hangup) => {}
+        () = beat(beats.interval()) => {}
+        () = keep(Keeper::new(root, load), Hearing::new(beats.interval()), hangup) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -52,12 +53,10 @@ pub async fn run(root: Root, load: impl Fn() -> Result<Loaded, Diagnostics>) -> 
 }
 
 /// One turn after the other, each when there is a reason for it.
-async fn keep<L: Fn() -> Result<Loaded, Diagnostics>>(mut keeper: Keeper<L>, mut hangup: Signal) {
-    let mut hearing = Hearing::new();
+async fn keep<L: Fn() -> Result<Loaded, Diagnostics>>(mut keeper: Keeper<L>, mut hearing: Hearing, mut hangup: Signal) {
     let mut looks = Looks::default();
     let mut reason = "start".to_owned();
     loop {
-        // Before the look: what changes after it is heard of.
         hearing.refresh();
         let (turned, mut heard) = take_turn(&mut keeper, &mut hearing, &mut hangup, &reason).await;
         let Some(Turned { subjects, again, idle }) = turned else {
@@ -90,7 +89,7 @@ async fn take_turn<L: Fn() -> Result<Loaded, Diagnostics>>(
     loop {
         tokio::select! {
             turned = &mut turn => return (Some(turned), heard),
-            news = hearing.hear() => if let Heard::Change(what) = news {
+            news = hearing.hear() => if let Heard::Change(what) | Heard::Unit(what) = news {
                 heard.get_or_insert(what);
             },
             _ = hangup.recv() => return (None, heard),
@@ -110,23 +109,24 @@ async fn rest<L: Fn() -> Result<Loaded, Diagnostics>>(
     let round = if hearing.is_deaf() { ROUND_OF_THE_DEAF } else { ROUND };
     let begun = keeper.now();
     let latest = begun + again.unwrap_or(round);
-    let (mut first, mut last) = (begun, begun);
+    let (mut first, mut last, mut only_units) = (begun, begun, true);
     loop {
-        let due = if heard.is_some() { looks.due(first, last).min(latest) } else { latest };
+        let due = if heard.is_some() { looks.due(first, last, only_units).min(latest) } else { latest };
         tokio::select! {
             () = tokio::time::sleep(due.saturating_sub(keeper.now())) => {
                 return heard.unwrap_or_else(|| "time".to_owned());
             }
-            news = hearing.hear() => match news {
-                Heard::Change(what) => {
-                    last = keeper.now();
-                    if heard.is_none() {
-                        first = last;
-                        heard = Some(what);
-                    }
+            news = hearing.hear() => {
+                only_units &= !matches!(news, Heard::Change(_));
+                match news {
+                Heard::Change(what) | Heard::Unit(what) if heard.is_none() => {
+                    (first, last) = (keeper.now(), keeper.now());
+                    heard = Some(what);
                 }
+                Heard::Change(_) | Heard::Unit(_) => last = keeper.now(),
                 Heard::BusLost => keeper.bus_lost(),
-            },
+                }
+            }
             _ = hangup.recv() => {
                 reload(keeper);
                 return "reload".to_owned();

@@ -10,8 +10,8 @@ const QUIET: Duration = Duration::from_millis(1500);
 /// but no longer than this.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Longest time between two looks where something is heard all the time and none of it leads to anything: a
-/// service that fails again and again, say. Drift is mended within a minute all the same.
+/// Longest time between two looks where units go up and down all the time and none of it leads to anything: a
+/// service that fails again and again, say.
 const RARELY: Duration = Duration::from_secs(30);
 
 /// Looks that lead to nothing are forgotten after so much silence.
@@ -51,10 +51,12 @@ impl Looks {
         self.last = now;
     }
 
-    /// The moment of the next look, where the first and the last thing since the last one were heard then.
-    pub(super) fn due(&self, first: Duration, last: Duration) -> Duration {
+    /// The moment of the next look, where the first and the last thing since the last one were heard then. Units
+    /// alone can wait: systemd is about to do something with them.
+    pub(super) fn due(&self, first: Duration, last: Duration, only_units: bool) -> Duration {
         let settled = (last + QUIET).min(first + PATIENCE);
-        let gap = if self.idle < 3 { Duration::ZERO } else { doubled(Duration::from_secs(2), self.idle - 3, RARELY) };
+        let few = self.idle < 3 || !only_units;
+        let gap = if few { Duration::ZERO } else { doubled(Duration::from_secs(2), self.idle - 3, RARELY) };
         settled.max(self.last + gap)
     }
 }
@@ -163,9 +165,9 @@ mod tests {
     #[test]
     fn a_look_waits_until_it_is_quiet_but_not_for_ever() {
         let looks = Looks::default();
-        assert_eq!(looks.due(s(100), s(100)), s(100) + QUIET);
-        assert_eq!(looks.due(s(100), s(104)), s(104) + QUIET);
-        assert_eq!(looks.due(s(100), s(109)), s(110));
+        assert_eq!(looks.due(s(100), s(100), true), s(100) + QUIET);
+        assert_eq!(looks.due(s(100), s(104), false), s(104) + QUIET);
+        assert_eq!(looks.due(s(100), s(109), true), s(110));
     }
 
     #[test]
@@ -173,7 +175,8 @@ mod tests {
         let mut looks = Looks::default();
         let (mut now, mut gaps) = (s(1000), Vec::new());
         for _ in 0..10 {
-            let due = looks.due(now, now);
+            assert_eq!(looks.due(now, now, false), now + QUIET, "files do not wait");
+            let due = looks.due(now, now, true);
             gaps.push(due.saturating_sub(now).as_millis());
             now = due;
             looks.looked(now, true);
@@ -182,9 +185,9 @@ mod tests {
         // Forgotten: by a look that led to something, and by silence.
         let mut other = looks;
         other.looked(now, false);
-        assert_eq!(other.due(now, now), now + QUIET);
+        assert_eq!(other.due(now, now, true), now + QUIET);
         looks.looked(now + s(121), true);
-        assert_eq!(looks.due(now + s(121), now + s(121)), now + s(121) + QUIET);
+        assert_eq!(looks.due(now + s(121), now + s(121), true), now + s(121) + QUIET);
     }
 
     #[test]

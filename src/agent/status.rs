@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::apply::{Event, Progress};
 use crate::log;
 use crate::model::Refusal;
+
+/// Between two beats where there is no watchdog.
+const BEAT: Duration = Duration::from_secs(60);
 
 /// Without systemd there is nobody to notify, which is no error.
 fn notify(states: &[NotifyState<'_>]) {
@@ -33,14 +37,31 @@ pub(super) fn notify_status(text: &str) {
     notify(&[NotifyState::Status(text)]);
 }
 
-/// Tells systemd that the daemon is alive, as often as it wants to hear that, and for ever.
-pub(super) async fn beat() {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
-    // Half of it, as sd_watchdog_enabled(3) advises.
-    let mut interval = tokio::time::interval((limit / 2).max(Duration::from_millis(1)));
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// The moments at which the daemon wakes by itself, the same for all that it does then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beats {
+    first: Instant,
+    period: Duration,
+}
+
+impl Beats {
+    /// From now on, half of what systemd waits for (`sd_watchdog_enabled`(3)).
+    pub(super) fn new() -> Self {
+        let period = sd_notify::watchdog_enabled().map_or(BEAT, |limit| limit / 2);
+        Self { first: Instant::now(), period: period.max(Duration::from_millis(1)) }
+    }
+
+    pub(super) fn interval(self) -> Interval {
+        let mut interval = interval_at(self.first, self.period);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        interval
+    }
+}
+
+/// Tells systemd that the daemon is alive, for ever.
+pub(super) async fn beat(mut beats: Interval) {
     loop {
-        interval.tick().await;
+        beats.tick().await;
         notify(&[NotifyState::Watchdog]);
     }
 }

@@ -178,7 +178,8 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
     /// What is to be held, and whether it is to be applied: the files where the operator asked for them and they
     /// have no mistakes, else what was applied last.
     fn choose(&mut self, last: Option<Generation>) -> Option<(Loaded, bool)> {
-        match last.and_then(applied) {
+        let applied = last.and_then(|last| self.understand(last));
+        match applied {
             Some(applied) if !self.fresh => Some((applied, false)),
             applied => match (self.load)() {
                 Ok(loaded) => {
@@ -191,6 +192,16 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
                 }
             },
         }
+    }
+
+    /// The configuration of a generation, unless this agent no longer understands it.
+    fn understand(&mut self, last: Generation) -> Option<Loaded> {
+        let number = last.number;
+        let parsed = applied(last);
+        if parsed.is_none() && !self.fresh {
+            tracing::warn!("the configuration of generation {number} is not understood any more; the files are held");
+        }
+        parsed
     }
 
     /// One operation, with its outcome in the log and the status line. Returns when to look again.

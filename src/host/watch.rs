@@ -19,8 +19,9 @@ const COMINGS: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MOVED_FROM)
     .union(AddWatchFlags::IN_MOVED_TO);
 
-/// What is behind a name changes: text, owner, mode. Reading is none of it, or a look would lead to the next.
-const CHANGES: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE.union(AddWatchFlags::IN_ATTRIB);
+/// What is behind a name changes: text, owner, mode. Reading is none of it, or a look would lead to the next; nor is
+/// closing what was open for writing, as each health check does with the lock of Podman's secrets.
+const CHANGES: AddWatchFlags = AddWatchFlags::IN_MODIFY.union(AddWatchFlags::IN_ATTRIB);
 
 /// The folder itself is no longer where it was.
 const LOSSES: AddWatchFlags = AddWatchFlags::IN_DELETE_SELF
@@ -29,8 +30,7 @@ const LOSSES: AddWatchFlags = AddWatchFlags::IN_DELETE_SELF
     .union(AddWatchFlags::IN_IGNORED);
 
 /// Flags of every watch. Added to what the folder has: two paths may lead to one folder.
-const ALWAYS: AddWatchFlags = COMINGS
-    .union(AddWatchFlags::IN_DELETE_SELF)
+const ALWAYS: AddWatchFlags = AddWatchFlags::IN_DELETE_SELF
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR)
     .union(AddWatchFlags::from_bits_retain(nix::libc::IN_MASK_ADD));
@@ -42,6 +42,8 @@ pub struct Ear {
     pub names: BTreeSet<OsString>,
     /// Whether what is behind the names matters too, and not only whether they are there.
     pub changes: bool,
+    /// Whether it matters that somebody has done with what is behind a name: a lock.
+    pub closing: bool,
     /// Whether any folder that comes or goes matters.
     pub folders: bool,
 }
@@ -50,13 +52,19 @@ impl Ear {
     fn join(&mut self, other: &Self) {
         self.names.extend(other.names.iter().cloned());
         self.changes |= other.changes;
+        self.closing |= other.closing;
         self.folders |= other.folders;
+    }
+
+    fn flags(&self) -> AddWatchFlags {
+        let wanted = |is_wanted: bool, flags: AddWatchFlags| if is_wanted { flags } else { AddWatchFlags::empty() };
+        COMINGS | wanted(self.changes, CHANGES) | wanted(self.closing, AddWatchFlags::IN_CLOSE_WRITE)
     }
 
     fn hears(&self, mask: AddWatchFlags, name: Option<&OsStr>) -> bool {
         let Some(name) = name else { return mask.intersects(LOSSES) };
         let folder = self.folders && mask.contains(AddWatchFlags::IN_ISDIR) && mask.intersects(COMINGS);
-        folder || self.names.contains(name) && (self.changes || mask.intersects(COMINGS))
+        folder || self.names.contains(name) && mask.intersects(self.flags())
     }
 }
 
@@ -108,8 +116,7 @@ impl Watch {
         let mut folders: BTreeMap<WatchDescriptor, (PathBuf, Ear)> = BTreeMap::new();
         let inotify = &self.inotify.get_ref().0;
         for (path, ear) in ears {
-            let flags = if ear.changes { ALWAYS | CHANGES } else { ALWAYS };
-            match inotify.add_watch(path, flags) {
+            match inotify.add_watch(path, ALWAYS | ear.flags()) {
                 Ok(watch) => folders.entry(watch).or_insert_with(|| (path.clone(), Ear::default())).1.join(ear),
                 Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {}
                 Err(errno) => return Err(io::Error::other(format!("{}: {errno}", path.display()))),
@@ -164,7 +171,7 @@ mod tests {
     type Change = fn(&Path);
 
     fn ear(names: &[&str]) -> Ear {
-        Ear { names: names.iter().map(OsString::from).collect(), changes: true, folders: false }
+        Ear { names: names.iter().map(OsString::from).collect(), changes: true, ..Ear::default() }
     }
 
     async fn next(watch: &mut Watch) -> Option<PathBuf> {
@@ -201,6 +208,21 @@ mod tests {
         while next(&mut watch).await.is_some() {}
         fs::set_permissions(path("place"), fs::Permissions::from_mode(0o711)).unwrap();
         assert_eq!(next(&mut watch).await, Some(path("place")), "the mode of a folder");
+    }
+
+    #[tokio::test]
+    async fn who_lets_go_of_a_lock_is_heard_and_who_looks_at_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("lock");
+        fs::write(&lock, "").unwrap();
+        let mut watch = Watch::new().unwrap();
+        let closing = Ear { names: ["lock".into()].into(), closing: true, ..Ear::default() };
+        watch.listen(&Ears::from([(folder.path().to_owned(), closing)])).unwrap();
+        let holder = fs::File::options().write(true).open(&lock).unwrap();
+        drop(fs::File::open(&lock).unwrap());
+        assert_eq!(next(&mut watch).await, None);
+        drop(holder);
+        assert_eq!(next(&mut watch).await, Some(lock));
     }
 
     #[tokio::test]

@@ -93,31 +93,33 @@ fn drift_of_files_is_mended_and_the_displaced_text_is_kept() {
     let history = host.ok("photos-agent history");
     assert!(history.contains("daemon: drift  done, generation 1"), "{history}");
 
-    mended(&host, "a deleted unit", &format!("rm {ml}"), &format!("test -s {ml}"));
+    let redis = format!("{QUADLETS}/immich-redis.container");
+    mended(&host, "a deleted unit", &format!("rm {redis}"), &format!("test -s {redis}"));
     mended(&host, "an edited target", "echo >>/etc/systemd/system/photos.target", "photos-agent plan");
     let folder = format!("mv {QUADLETS} /root/aside");
     mended(&host, "all units with their folder", &folder, &format!("test -s {ml}"));
-    mended(&host, "a unit in the folder that came back", &format!("rm {ml}"), &format!("test -s {ml}"));
+    // The same repair for the third time would wait.
+    let network = format!("{QUADLETS}/photos-egress.network");
+    mended(&host, "a unit in the folder that came back", &format!("echo >>{network}"), "photos-agent plan");
     let rules = "/var/lib/photos-agent/firewall.nft";
     mended(&host, "the firewall's rules", &format!("echo >>{rules}"), "photos-agent plan");
 
-    // In the midst of an editor's temporary files and renames.
-    let vi = format!(
-        "cd {QUADLETS} && sed 's/^Image=.*/Image=x/' immich-redis.container >.swp && mv .swp immich-redis.container"
-    );
-    mended(&host, "a unit that an editor replaced", &vi, &format!("! grep Image=x {QUADLETS}/immich-redis.container"));
+    let server = format!("{QUADLETS}/immich-server.container");
+    let vi = format!("cd {QUADLETS} && sed 's/^Image=.*/Image=x/' {server} >.swp && mv .swp {server}");
+    mended(&host, "a unit that an editor replaced", &vi, &format!("! grep Image=x {server}"));
 
     // What was not applied is not applied now.
     host.write("/etc/photos-agent/config.d/50-mine.toml", "[immich]\nlisten = \"127.0.0.1:2299\"\n");
-    host.ok(&format!("rm {ml}"));
-    host.wait_for(&format!("test -s {ml}"), LIMIT);
+    let sysctl = "/etc/sysctl.d/60-photos-agent.conf";
+    host.ok(&format!("rm {sysctl}"));
+    host.wait_for(&format!("test -s {sysctl}"), LIMIT);
     settled(&host);
     host.fails(2, "photos-agent plan");
     host.ok("curl -sf http://127.0.0.1:2283/api/server/ping");
     // By hand, beside the daemon, which holds that from then on.
     host.ok("photos-agent apply");
-    host.ok(&format!("rm {ml}"));
-    host.wait_for(&format!("test -s {ml}"), LIMIT);
+    host.ok(&format!("rm {sysctl}"));
+    host.wait_for(&format!("test -s {sysctl}"), LIMIT);
     settled(&host);
     host.ok("curl -sf http://127.0.0.1:2299/api/server/ping");
     host.assert_converged();
@@ -138,6 +140,12 @@ fn drift_of_places_networks_and_secrets_is_mended_or_reported() {
     mended(&host, "the inner network, and all containers with it", both, "podman network exists photos");
 
     mended(&host, "podman.socket stopped", "systemctl stop podman.socket", "systemctl is-active podman.socket");
+
+    // Nothing tells of a flag: it is felt at the next beat.
+    let cache = "/var/lib/photos/keep/ml-cache";
+    reported(&host, "a lost NOCOW", &format!("chattr -C {cache}"), "chattr +C");
+    host.ok(&format!("chattr +C {cache}"));
+    settled(&host);
 
     let foreign = "/etc/containers/systemd/theirs/immich-ml.container";
     let write = format!("mkdir -p /etc/containers/systemd/theirs; echo '[Container]' >{foreign}");

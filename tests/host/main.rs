@@ -18,5 +18,6 @@ mod operator;
 mod reboot;
 mod rotate;
 mod secrets;
+mod steadfast;
 mod storage;
 mod support;
