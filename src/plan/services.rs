@@ -82,7 +82,7 @@ fn start_and_restart(
     plan: &mut Plan,
 ) {
     let (mut start, mut restart) = (Units::default(), Units::default());
-    for name in [&desired.target, &desired.firewall] {
+    for name in [&desired.target, &desired.firewall].into_iter().filter(|name| !is_masked(observed, name)) {
         let state = unit(observed, name.as_str());
         if stopped_here || state.active != ActiveState::Active {
             start.add(name, why_start(stopped_here, state.active));
@@ -210,6 +210,13 @@ fn tell_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
             }
             None => plan.notes.push(format!("{name} is masked and stays down: systemctl unmask {name}")),
         }
+    }
+    // Networks, rules, the slice. The target is the operator's switch for all of it.
+    let is_service = |name: &UnitName| desired.services.iter().any(|service| service.unit == *name);
+    let others = desired.units().filter(|name| !is_service(name) && **name != desired.target);
+    for name in others.filter(|name| is_masked(observed, name)) {
+        let why = "is masked, and the stack cannot be kept without it";
+        plan.concern(name.as_str(), why, format!("systemctl unmask {name} && photos-agent apply"));
     }
 }
 

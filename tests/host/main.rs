@@ -12,6 +12,7 @@ mod faults;
 mod first;
 mod generator;
 mod isolation;
+mod kinds;
 mod operator;
 mod reboot;
 mod rotate;
