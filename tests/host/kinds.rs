@@ -129,6 +129,16 @@ fn what_only_a_person_can_mend_is_told_and_forbids_nothing() {
     host.ok("curl -sf http://127.0.0.1:2283/api/server/config");
     assert_eq!(host.ok("podman inspect -f '{{.Id}}' immich-postgres"), database);
 
+    // A drop-in that systemd cannot use: what runs goes on, and all else is kept.
+    let broken = "/etc/systemd/system/immich-ml.service.d/50-mine.conf";
+    host.write(broken, "[Service]\nExecStart=/usr/bin/sleep inf\n");
+    host.ok("systemctl daemon-reload");
+    let remedy = concerned(&host, "immich-ml.service", "cannot be used by systemd");
+    let verified = host.run(&remedy).all();
+    assert!(verified.contains("more than one ExecStart="), "{remedy}: {verified}");
+    host.ok(&format!("rm {broken} && systemctl daemon-reload && photos-agent apply"));
+    host.assert_converged();
+
     // Fails at each start, and systemd tries it for ever.
     let drop_in = format!("{QUADLETS}/immich-ml.container.d/50-mine.conf");
     host.write(&drop_in, "[Container]\nEntrypoint=/bin/false\n");
@@ -166,4 +176,25 @@ fn rules_that_somebody_flushed_are_loaded_again() {
     // Asked of the kernel, by no process.
     let asked = host.ok("strace -f -qq -e trace=sendto,recvfrom photos-agent plan 2>&1 | grep -c 'AF_NETLINK'");
     assert_eq!(asked, "2", "a question for each chain");
+}
+
+#[test]
+fn what_is_removed_under_a_running_stack_comes_back() {
+    let host = Host::converged("removed");
+    let database =
+        "podman exec immich-postgres psql -U postgres -Atc 'SELECT system_identifier FROM pg_control_system()'";
+    let cluster = host.ok(database);
+    for remove in [
+        "podman network rm -f photos-egress",
+        "podman network rm -f photos photos-egress",
+        "podman rm -f immich-server immich-redis",
+        "systemctl stop photos-network",
+    ] {
+        host.ok(&format!("{remove} >/dev/null"));
+        host.ok("photos-agent apply");
+        host.wait_for("photos-agent status", 60);
+        host.assert_converged();
+        host.ok("curl -sf http://127.0.0.1:2283/api/server/config");
+        assert_eq!(host.ok(database), cluster, "{remove}");
+    }
 }

@@ -558,6 +558,15 @@ fn what_is_not_up_is_started() {
             "start immich-ml.service (still starting)"
         ]
     );
+    // A drop-in of somebody's that systemd cannot use: the others go on.
+    let said = after(|world| {
+        for name in ["immich-ml.service", "immich-redis.service"] {
+            unit(name, |unit| unit.active = ActiveState::Inactive)(world);
+        }
+        unit("immich-ml.service", |unit| unit.load = LoadState::Broken)(world);
+    });
+    assert!(said[0].starts_with("concern: immich-ml.service: cannot be used by systemd as it is"), "{said:?}");
+    assert_eq!(said[1..], ["start immich-redis.service (not running)"]);
     // What came up after all is well, whatever it took.
     assert_eq!(after(unit("immich-ml.service", |unit| unit.restarts = 30)), Vec::<String>::new());
     // A stack of which nothing but the target is up was stopped by nobody.
