@@ -229,8 +229,8 @@ fn tell_broken(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     for name in desired.units().filter(|name| is_broken(observed, name)) {
         let why =
             "cannot be used by systemd as it is, with its drop-ins: it runs on, if it runs, and cannot be started";
-        let then = "mend or remove the drop-in that it names, then: systemctl daemon-reload && photos-agent apply";
-        plan.concern(name.as_str(), why, format!("systemd-analyze verify {name}   ({then})"));
+        let then = "mend or remove the drop-in that they name, then: systemctl daemon-reload && photos-agent apply";
+        plan.concern(name.as_str(), why, format!("systemctl status {name}; journalctl -u {name}   ({then})"));
     }
 }
 

@@ -134,8 +134,8 @@ fn what_only_a_person_can_mend_is_told_and_forbids_nothing() {
     host.write(broken, "[Service]\nExecStart=/usr/bin/sleep inf\n");
     host.ok("systemctl daemon-reload");
     let remedy = concerned(&host, "immich-ml.service", "cannot be used by systemd");
-    let verified = host.run(&remedy).all();
-    assert!(verified.contains("more than one ExecStart="), "{remedy}: {verified}");
+    let said = host.run(&remedy).all();
+    assert!(said.contains("more than one ExecStart=") && said.contains("50-mine.conf"), "{remedy}: {said}");
     host.ok(&format!("rm {broken} && systemctl daemon-reload && photos-agent apply"));
     host.assert_converged();
 
@@ -143,8 +143,8 @@ fn what_only_a_person_can_mend_is_told_and_forbids_nothing() {
     let drop_in = format!("{QUADLETS}/immich-ml.container.d/50-mine.conf");
     host.write(&drop_in, "[Container]\nEntrypoint=/bin/false\n");
     host.ok("systemctl daemon-reload; systemctl restart immich-ml; true");
-    host.wait_for("[ $(systemctl show -P NRestarts immich-ml) -ge 3 ]", 60);
-    host.wait_for("photos-agent plan | grep -q 'concern: immich-ml.service: keeps failing'", 10);
+    host.wait_for("[ $(systemctl show -P NRestarts immich-ml) -ge 3 ]", 300);
+    host.wait_for("photos-agent plan | grep -q 'concern: immich-ml.service: keeps failing'", 60);
     let status = host.fails(2, "photos-agent status");
     assert!(status.out.contains("Concern: immich-ml.service: keeps failing"), "{}", status.all());
     host.ok(&format!("rm {drop_in} && systemctl daemon-reload && photos-agent apply"));
