@@ -9,13 +9,13 @@ use crate::config::Settings;
 use crate::host::files::FileError;
 use crate::host::{Host, files, generator, kernel, storage};
 use crate::model::{
-    HostPath, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root, Subvolume, UnitName, UnitState,
+    FileState, HostPath, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root, Subvolume, UnitName, UnitState,
 };
 use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
 use crate::record::{
     Generation, Generations, ImageLock, Pending, RecordError, Texts, first_starts, installed, places, role_password,
 };
-use crate::stack::{self, Desired, Facts, INNER_INTERFACE, Programs, QUADLETS};
+use crate::stack::{self, Desired, FIREWALL_CHAINS, FIREWALL_TABLE, Facts, INNER_INTERFACE, Programs, QUADLETS};
 
 /// Folders in which quadlet looks for units, other than the agent's own (podman-systemd.unit(5)).
 const QUADLET_FOLDERS: [&str; 3] =
@@ -87,7 +87,7 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
     let pending = Pending::read(&host.root)?;
     let (podman, units) = tokio::join!(observe_podman(host, desired), observe_units(host, desired));
     let recorded = recorded(last.as_ref(), installed(&host.root)?);
-    let kernel = kernel::observe(&host.root, INNER_INTERFACE).unwrap_or_default();
+    let kernel = kernel::observe(&host.root, INNER_INTERFACE, FIREWALL_TABLE, &FIREWALL_CHAINS).unwrap_or_default();
     Ok(Observed {
         podman,
         units,
@@ -132,15 +132,15 @@ fn observe_places(root: &Root, desired: &Desired) -> BTreeMap<HostPath, Result<P
 }
 
 /// The files that are wanted, and those that were: what nothing wants any more is found by what was recorded.
-fn observe_files(root: &Root, desired: &Desired, recorded: &Texts) -> BTreeMap<HostPath, Result<String, String>> {
+fn observe_files(root: &Root, desired: &Desired, recorded: &Texts) -> BTreeMap<HostPath, Result<FileState, String>> {
     let wanted = desired.files.iter().map(|file| &file.path);
     let paths: BTreeSet<&HostPath> = wanted.chain(recorded.keys()).collect();
-    let read = |path: &HostPath| match files::read(&root.join(path.as_path())) {
+    let look = |path: &HostPath| match files::look(&root.join(path.as_path())) {
         Ok(None) => None,
-        Ok(Some(text)) => Some((path.clone(), Ok(text))),
+        Ok(Some(state)) => Some((path.clone(), Ok(state))),
         Err(error) => Some((path.clone(), Err(chain(&error)))),
     };
-    paths.into_iter().filter_map(read).collect()
+    paths.into_iter().filter_map(look).collect()
 }
 
 /// Other people's quadlets with the names of ours, wherever quadlet would find them.

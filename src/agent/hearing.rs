@@ -17,7 +17,7 @@ use crate::model::layout::STATE;
 use crate::model::{HostPath, Kernel, PlaceState, Root, UnitName, UnitState};
 use crate::observe::chain;
 use crate::plan::PODMAN_SOCKET;
-use crate::stack::{Desired, INNER_INTERFACE, QUADLETS, UNITS};
+use crate::stack::{Desired, FIREWALL_CHAINS, FIREWALL_TABLE, INNER_INTERFACE, QUADLETS, UNITS};
 
 /// Folders below which quadlet reads units of anybody's.
 const QUADLET_FOLDERS: [&str; 3] =
@@ -63,7 +63,7 @@ impl Subjects {
             Ok(PlaceState::Subvolume(found)) => Some(found.nocow),
             _ => None,
         };
-        let kernel = kernel::observe(&self.root, INNER_INTERFACE).unwrap_or_default();
+        let kernel = kernel::observe(&self.root, INNER_INTERFACE, FIREWALL_TABLE, &FIREWALL_CHAINS).unwrap_or_default();
         Felt { nocow: self.places.iter().map(nocow).collect(), kernel }
     }
 }

@@ -27,7 +27,7 @@ use crate::stack::{self, Desired};
 pub use operation::Operation;
 pub use progress::{Event, Progress};
 pub use rotate::{Role, Rotation, rotate};
-pub use secrets::random_password;
+pub use secrets::{commit_secrets, random_password};
 pub use steps::StepError;
 
 /// The lock that everything that changes the host holds.

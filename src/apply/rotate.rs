@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::apply::{ApplyError, LOCK, Operation, Progress, Report, StepError, Survey, conclude, converge, survey};
-use crate::apply::{Event, random_password};
+use crate::apply::{Event, commit_secrets, random_password};
 use crate::config::Loaded;
 use crate::host::{Host, lock, process};
 use crate::model::{ActiveState, Refusal, RolePassword, SecretName, Service};
@@ -106,6 +106,7 @@ async fn change(
     let begun = begin(operation, progress, &step, "a new password was asked for")?;
     let stored = host.podman.replace_secret(secret, password).await;
     let id = stored.map_err(|source| failed(&step, source.into()))?;
+    commit_secrets(&host.root).map_err(|source| failed(&step, source.into()))?;
     operation.step_done(begun);
 
     let Some(container) = container else { return Ok(()) };

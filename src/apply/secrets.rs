@@ -2,7 +2,11 @@
 
 use crate::apply::steps::StepError;
 use crate::host::Host;
-use crate::model::SecretName;
+use crate::host::files::{self, FileError};
+use crate::model::{Root, SecretName};
+
+/// Where Podman keeps secrets (containers-storage.conf(5), `graphroot`).
+const STORE: &str = "/var/lib/containers/storage/secrets";
 
 /// Length of a password that is made, in characters.
 const LENGTH: usize = 32;
@@ -12,7 +16,16 @@ const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 
 pub(super) async fn make(host: &Host, secret: &SecretName) -> Result<(), StepError> {
     let password = random_password().map_err(StepError::Random)?;
-    Ok(host.podman.create_secret(secret, password).await?)
+    host.podman.create_secret(secret, password).await?;
+    Ok(commit_secrets(&host.root)?)
+}
+
+/// Waits until Podman's store of secrets is on its disk: Podman writes it in place and syncs nothing, and a power cut would
+/// leave an empty one.
+pub fn commit_secrets(root: &Root) -> Result<(), FileError> {
+    let store = root.join(STORE);
+    // Where somebody moved it, it is Podman's alone.
+    if store.is_dir() { files::commit(&store) } else { Ok(()) }
 }
 
 /// 32 characters from the system's random source, each as likely as any other.

@@ -191,6 +191,7 @@ async fn execute(
         Step::RemoveNetwork { network, unit } => remove_network(host, network, unit, progress).await,
         Step::AllowForwarding => Ok(kernel::allow_forwarding(root)?),
         Step::DenyInnerForwarding => Ok(kernel::deny_forwarding(root, INNER_INTERFACE)?),
+        Step::LoadRules { unit } => units::jobs(host, Verb::Reload, std::slice::from_ref(unit), progress).await,
         Step::Stop { units } => units::jobs(host, Verb::Stop, units, progress).await,
         Step::Start { units, first } => {
             add_first_starts(root, first)?;

@@ -104,7 +104,11 @@ fn keep_displaced(
         let Some(before) = &change.before else { continue };
         let name = change.path.as_path().file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         let kept = displaced(&host.root, operation, &name);
-        files::write(&kept, before, 0o600)?;
+        let head = change
+            .link
+            .as_ref()
+            .map(|target| format!("# {} was a symbolic link to {target}, which says:\n", change.path));
+        files::write(&kept, &(head.unwrap_or_default() + before), 0o600)?;
         progress.hear(Event::Displaced { path: change.path.as_str(), kept: &kept.to_string_lossy() });
     }
     Ok(())
@@ -174,7 +178,7 @@ fn failure(verb: Verb, job: &JobResult, state: &UnitState) -> Option<String> {
     let up = state.active == ActiveState::Active;
     let well = match verb {
         Verb::Stop => job.result == "done",
-        Verb::Start | Verb::Restart => job.result == "done" && up,
+        Verb::Start | Verb::Restart | Verb::Reload => job.result == "done" && up,
     };
     if well {
         return None;

@@ -9,7 +9,7 @@ use crate::apply;
 use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::model::Refusal;
-use crate::plan::{FileChange, Plan, Step};
+use crate::plan::{FileChange, FileDrift, Plan, Step};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -69,10 +69,12 @@ pub fn tell_concerns(concerns: &[Refusal], text: &mut String) {
 }
 
 fn describe_file(file: &FileChange, verbose: bool, text: &mut String) {
-    let kind = match (&file.before, file.displaces) {
-        (None, _) => "new",
-        (Some(_), false) => "changed",
-        (Some(_), true) => "edited by hand; that text is kept in /var/lib/photos-agent/displaced",
+    let kind = match file.drift() {
+        FileDrift::Missing => "new",
+        FileDrift::OutOfDate => "changed",
+        FileDrift::Permissions => "another owner or mode",
+        FileDrift::Edited => "edited by hand; that text is kept in /var/lib/photos-agent/displaced",
+        FileDrift::Link => "a symbolic link; what it says is kept in /var/lib/photos-agent/displaced",
     };
     let _ = writeln!(text, "       {} ({kind})", file.path);
     if file.before.is_none() && !verbose {

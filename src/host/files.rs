@@ -6,10 +6,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+
+use crate::model::{FileKind, FileState};
 
 /// First part of the name of every file in the making; a later run removes what a power cut left.
 const TEMPORARY: &str = ".photos-agent-";
@@ -39,6 +41,26 @@ pub fn read(path: &Path) -> Result<Option<String>, FileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path)(error)),
     }
+}
+
+/// What lies at `path`, or `None` where nothing does. Only what is a file, or points at one, is read.
+pub fn look(path: &Path) -> Result<Option<FileState>, FileError> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("look at", path)(error)),
+    };
+    let (kind, text) = if found.is_symlink() {
+        let target = fs::read_link(path).map_err(failed("follow", path))?;
+        let text = if path.is_file() { read(path)? } else { None };
+        (FileKind::Link(target.to_string_lossy().into_owned()), text)
+    } else if found.is_file() {
+        (FileKind::Regular, read(path)?)
+    } else {
+        (FileKind::Other, None)
+    };
+    let mode = found.mode() & 0o7777;
+    Ok(Some(FileState { text: text.unwrap_or_default(), kind, uid: found.uid(), gid: found.gid(), mode }))
 }
 
 /// Names in a folder, sorted; none where the folder is missing.
@@ -208,6 +230,28 @@ mod tests {
             assert!(wall.join("x").exists());
             assert!(!list(folder.path()).unwrap().iter().any(|name| name.starts_with(TEMPORARY)));
         }
+    }
+
+    #[test]
+    fn only_a_file_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "text").unwrap();
+        fs::set_permissions(at("file"), fs::Permissions::from_mode(0o4640)).unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("endless")).unwrap();
+        std::os::unix::fs::symlink("nowhere", at("dangling")).unwrap();
+        nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let seen = |name: &str| look(&at(name)).unwrap().map(|state| (state.kind, state.text));
+        let link = |target: &str, text: &str| Some((FileKind::Link(target.to_owned()), text.to_owned()));
+        assert_eq!(seen("file"), Some((FileKind::Regular, "text".to_owned())));
+        assert_eq!(look(&at("file")).unwrap().map(|state| state.mode), Some(0o4640));
+        assert_eq!(seen("link"), link("file", "text"));
+        assert_eq!(seen("endless"), link("/dev/zero", ""));
+        assert_eq!(seen("dangling"), link("nowhere", ""));
+        assert_eq!(seen("pipe"), Some((FileKind::Other, String::new())));
+        assert_eq!(seen("."), Some((FileKind::Other, String::new())));
+        assert_eq!(seen("nothing"), None);
     }
 
     #[test]

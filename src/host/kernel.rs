@@ -1,8 +1,9 @@
-//! The kernel's forwarding switches in /proc/sys, and whether SELinux is on.
+//! The kernel's forwarding switches in /proc/sys, our rules in its packet filter, and whether SELinux is on.
 
 use std::path::PathBuf;
 
 use crate::host::files::{self, FileError};
+use crate::host::firewall;
 use crate::model::Kernel;
 use crate::model::Root;
 
@@ -12,12 +13,14 @@ fn forwarding(root: &Root, interface: &str) -> PathBuf {
     root.join(format!("/proc/sys/net/ipv4/conf/{interface}/forwarding"))
 }
 
-/// Reads the switches; `inner` is the bridge that must not forward.
-pub fn observe(root: &Root, inner: &str) -> Result<Kernel, FileError> {
+/// Reads the switches; `inner` is the bridge that must not forward, `chains` are those of our `table`.
+pub fn observe(root: &Root, inner: &str, table: &str, chains: &[&str]) -> Result<Kernel, FileError> {
     let on = |text: String| text.trim() == "1";
     Ok(Kernel {
         ip_forward: files::read(&root.join(IP_FORWARD))?.is_some_and(on),
         inner_forwarding: files::read(&forwarding(root, inner))?.map(on),
+        // An ordinary user may not ask.
+        rules: firewall::has_rules(table, chains).ok(),
     })
 }
 

@@ -3,6 +3,7 @@
 //! Each file owns one neighbour. They report and they do; they decide nothing.
 
 pub mod files;
+pub mod firewall;
 pub mod generator;
 pub mod immich;
 pub mod journal;

@@ -54,6 +54,8 @@ pub enum Verb {
     Stop,
     /// Stop and start it.
     Restart,
+    /// Have it do what it does for a reload; it must be up.
+    Reload,
 }
 
 impl Verb {
@@ -62,6 +64,7 @@ impl Verb {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Restart => "restart",
+            Self::Reload => "reload",
         }
     }
 }
@@ -191,6 +194,7 @@ impl Systemd {
             Verb::Start => self.manager.start_unit(name, "replace").await,
             Verb::Stop => self.manager.stop_unit(name, "replace").await,
             Verb::Restart => self.manager.restart_unit(name, "replace").await,
+            Verb::Reload => self.manager.reload_unit(name, "replace").await,
         };
         answer.map_err(|source| refused(verb.word(), name, source))
     }

@@ -20,8 +20,8 @@ pub use path::{HostPath, Root};
 pub use refusal::Refusal;
 pub use service::{Component, Service};
 pub use state::{
-    ActiveState, ContainerState, HASH_LABEL, Kernel, LoadState, NetworkState, PlaceState, PodmanState, RolePassword,
-    SecretState, SubvolumeState, UnitState,
+    ActiveState, ContainerState, FileKind, FileState, HASH_LABEL, Kernel, LoadState, NetworkState, PlaceState,
+    PodmanState, RolePassword, SecretState, SubvolumeState, UnitState,
 };
 pub use storage::{Subvolume, Tree};
 pub use value::{CpuQuota, DatabaseStorage, MemorySize, PostgresMajor, Release, Subnet, TimeZone};

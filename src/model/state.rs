@@ -156,6 +156,32 @@ pub struct UnitState {
     pub inactive_since: u64,
 }
 
+/// What lies where a file is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileState {
+    /// What it says; through a symbolic link, what the file there says.
+    pub text: String,
+    /// What it is.
+    pub kind: FileKind,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// What a name on disk stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileKind {
+    /// A file of its own.
+    Regular,
+    /// A symbolic link, and where it points.
+    Link(String),
+    /// A folder, a device, a socket.
+    Other,
+}
+
 /// What lies where a folder or a subvolume is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlaceState {
@@ -200,11 +226,13 @@ pub struct SubvolumeState {
     pub mode: u32,
 }
 
-/// Switches below /proc/sys/net/ipv4.
+/// Switches below /proc/sys/net/ipv4, and the packet filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Kernel {
     /// `ip_forward`
     pub ip_forward: bool,
     /// `conf/BRIDGE/forwarding` of the inner bridge, where there is one.
     pub inner_forwarding: Option<bool>,
+    /// Whether the rules that close the inner network are loaded; `None` where that could not be asked.
+    pub rules: Option<bool>,
 }

@@ -15,7 +15,7 @@ mod units;
 
 pub use observed::{Observed, Unreachable};
 pub use services::Wanted;
-pub use step::{FileChange, Gate, Plan, Planned, Step};
+pub use step::{FileChange, FileDrift, Gate, Plan, Planned, Step};
 
 use crate::model::{ActiveState, PodmanState, UnitName, UnitState};
 use crate::quadlet::{FLOOR, PodmanVersion};
@@ -72,7 +72,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     first_start::set_aside(&cut_off, observed.selinux, &mut plan);
     networks::remove(&networks, &mut plan);
     units::plan(observed, desired, &mut plan);
-    networks::plan_forwarding(observed, &mut plan);
+    networks::plan_kernel(observed, desired, &mut plan);
     services::plan(observed, podman, desired, &wanted, stop, &mut plan);
     secrets::tell_lost(observed, podman, desired, &mut plan);
     plan

@@ -39,14 +39,20 @@ pub(super) fn remove(changed: &[Changed<'_>], plan: &mut Plan) {
     }
 }
 
-/// The kernel's switches.
-pub(super) fn plan_forwarding(observed: &Observed, plan: &mut Plan) {
+/// The kernel's switches, and the rules in its packet filter.
+pub(super) fn plan_kernel(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     if !observed.kernel.ip_forward {
         let reason = "a bridge made before it is on would forward as soon as it is";
         plan.step(Step::AllowForwarding, reason);
     }
     if observed.kernel.inner_forwarding == Some(true) {
         plan.step(Step::DenyInnerForwarding, "the database would have a way out");
+    }
+    // Where the unit is down, its start loads them.
+    let loads = unit(observed, desired.firewall.as_str()).active == ActiveState::Active;
+    if loads && observed.kernel.rules == Some(false) {
+        let reason = "somebody flushed them: the inner network is open, and published ports may be dead";
+        plan.step(Step::LoadRules { unit: desired.firewall.clone() }, reason);
     }
 }
 

@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{HostPath, Kernel, PlaceState, PodmanState, RolePassword, Subvolume, UnitName, UnitState};
+use crate::model::{
+    FileState, HostPath, Kernel, PlaceState, PodmanState, RolePassword, Subvolume, UnitName, UnitState,
+};
 
 /// The host at one moment.
 #[derive(Debug, Clone)]
@@ -17,8 +19,8 @@ pub struct Observed {
     pub known: BTreeMap<Subvolume, HostPath>,
     /// Every folder and subvolume that is wanted.
     pub places: BTreeMap<HostPath, Result<PlaceState, String>>,
-    /// Texts of the files that are wanted, and of further ones in the agent's own folder.
-    pub files: BTreeMap<HostPath, Result<String, String>>,
+    /// The files that are wanted, and those that were.
+    pub files: BTreeMap<HostPath, Result<FileState, String>>,
     /// Quadlets of other people that bear the name of one of ours, which would win or lose against it.
     pub shadows: Vec<HostPath>,
     /// The kernel's forwarding switches.

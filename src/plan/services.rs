@@ -57,6 +57,7 @@ pub(super) fn plan(
 ) {
     refuse_foreign_containers(podman, desired, plan);
     tell_masked(observed, desired, plan);
+    tell_broken(observed, desired, plan);
     tell_failing(observed, desired, plan);
     if let Wanted::Leave(why) = wanted {
         plan.notes.push((*why).to_owned());
@@ -82,14 +83,16 @@ fn start_and_restart(
     plan: &mut Plan,
 ) {
     let (mut start, mut restart) = (Units::default(), Units::default());
-    for name in [&desired.target, &desired.firewall] {
+    for name in [&desired.target, &desired.firewall].into_iter().filter(|name| !is_masked(observed, name)) {
         let state = unit(observed, name.as_str());
         if stopped_here || state.active != ActiveState::Active {
             start.add(name, why_start(stopped_here, state.active));
         }
     }
-    let can_run =
-        |service: &&DesiredService| !is_masked(observed, &service.unit) && !needs_masked(observed, desired, service);
+    let can_run = |service: &&DesiredService| {
+        let name = &service.unit;
+        !is_masked(observed, name) && !is_broken(observed, name) && !needs_masked(observed, desired, service)
+    };
     for service in desired.services.iter().filter(can_run) {
         let state = unit(observed, service.unit.as_str());
         let has_container = podman.containers.contains_key(service.service.stem());
@@ -213,6 +216,29 @@ fn tell_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
             None => plan.notes.push(format!("{name} is masked and stays down: systemctl unmask {name}")),
         }
     }
+    // Networks, rules, the slice. The target is the operator's switch for all of it.
+    let is_service = |name: &UnitName| desired.services.iter().any(|service| service.unit == *name);
+    let others = desired.units().filter(|name| !is_service(name) && **name != desired.target);
+    for name in others.filter(|name| is_masked(observed, name)) {
+        let why = "is masked, and the stack cannot be kept without it";
+        plan.concern(name.as_str(), why, format!("systemctl unmask {name} && photos-agent apply"));
+    }
+}
+
+/// Our text is whole, since it is compared: it is a drop-in of somebody's that systemd cannot use. What runs goes on, and
+/// no job for it would be accepted.
+fn tell_broken(observed: &Observed, desired: &Desired, plan: &mut Plan) {
+    for name in desired.units().filter(|name| is_broken(observed, name)) {
+        let why =
+            "cannot be used by systemd as it is, with its drop-ins: it runs on, if it runs, and cannot be started";
+        let then = "mend or remove the drop-in that they name, then: systemctl daemon-reload && photos-agent apply";
+        plan.concern(name.as_str(), why, format!("systemctl status {name}; journalctl -u {name}   ({then})"));
+    }
+}
+
+fn is_broken(observed: &Observed, name: &UnitName) -> bool {
+    let state = unit(observed, name.as_str());
+    state.load == LoadState::Broken && !state.needs_reload
 }
 
 /// systemd starts it again and again, and so it never counts as failed.

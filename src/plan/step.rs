@@ -150,6 +150,11 @@ pub enum Step {
     AllowForwarding,
     /// Turns forwarding off on the inner bridge.
     DenyInnerForwarding,
+    /// Loads the rules again that close the inner network, and has Podman load its own.
+    LoadRules {
+        /// The unit that does, when it is told to reload.
+        unit: UnitName,
+    },
     /// Stops units.
     Stop {
         /// The units.
@@ -182,6 +187,37 @@ pub struct FileChange {
     pub mode: u32,
     /// Somebody edited it: the old text is kept in the history.
     pub displaces: bool,
+    /// Where it points, if it is a symbolic link now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+}
+
+/// What is the matter with a file that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileDrift {
+    /// It is not there.
+    Missing,
+    /// It says what an older configuration, or an older agent, wanted.
+    OutOfDate,
+    /// It says what somebody wrote into it.
+    Edited,
+    /// It says what it should, with another owner or other permission bits.
+    Permissions,
+    /// It is a symbolic link.
+    Link,
+}
+
+impl FileChange {
+    /// Why it is written.
+    pub fn drift(&self) -> FileDrift {
+        match &self.before {
+            None => FileDrift::Missing,
+            Some(_) if self.link.is_some() => FileDrift::Link,
+            Some(_) if self.displaces => FileDrift::Edited,
+            Some(before) if *before == self.text => FileDrift::Permissions,
+            Some(_) => FileDrift::OutOfDate,
+        }
+    }
 }
 
 /// What an interruption within a step would leave to a service that starts then.
@@ -247,6 +283,7 @@ impl fmt::Display for Step {
             Self::RemoveNetwork { network, .. } => write!(f, "remove network {network}"),
             Self::AllowForwarding => f.write_str("turn on net.ipv4.ip_forward"),
             Self::DenyInnerForwarding => f.write_str("turn off forwarding on the inner bridge"),
+            Self::LoadRules { .. } => f.write_str("load the rules of the inner network"),
             Self::Stop { units } => write!(f, "stop {}", join(units)),
             Self::SetAside { path, .. } => write!(f, "set {path} aside and make it anew"),
             Self::WriteMarkers { folders } => write!(f, "write .immich in {}", join(folders)),

@@ -38,11 +38,17 @@ fn plan_folder(folder: &Folder, state: &PlaceState, plan: &mut Plan) {
         PlaceState::Absent { .. } => {
             plan.step(Step::MakeFolder { path: path.clone(), mode: folder.mode }, "it is missing");
         }
+        // A link that the operator made, to another disk perhaps.
+        PlaceState::Other if folder.ours => {}
         PlaceState::Other => {
             plan.refuse(path.as_str(), "is not a folder", format!("mv {0} {0}.aside", quote(path)));
         }
-        // It may be the operator's mount point, and keeps the owner and mode that it has.
-        PlaceState::Folder { .. } | PlaceState::Subvolume(_) => {}
+        PlaceState::Folder { uid, gid, mode, .. } | PlaceState::Subvolume(SubvolumeState { uid, gid, mode, .. }) => {
+            if folder.ours && (*uid, *gid, *mode) != (0, 0, folder.mode) {
+                let step = Step::SetOwner { path: path.clone(), owner: 0, mode: folder.mode };
+                plan.step(step, format!("owner {uid}:{gid}, mode {mode:04o}"));
+            }
+        }
     }
 }
 

@@ -1,13 +1,18 @@
 //! The files that the agent owns: write what differs, remove what nothing wants, touch nothing else.
 
-use crate::model::{ActiveState, HostPath, LoadState, UnitName};
-use crate::plan::{FileChange, Observed, Plan, Step, unit};
-use crate::stack::{Desired, DesiredFile, FIREWALL_RULES, MARKER};
+use crate::model::{ActiveState, FileKind, FileState, HostPath, LoadState, UnitName};
+use crate::plan::{FileChange, FileDrift, Observed, Plan, Step, unit};
+use crate::stack::{Desired, DesiredFile, FIREWALL_RULES, MARKER, QUADLETS, UNITS};
+
+/// Where generators write (systemd.generator(7)).
+const GENERATED: &str = "/run/systemd/generator";
 
 pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     refuse_shadows(observed, plan);
+    refuse_elsewhere(observed, desired, plan);
     let files: Vec<FileChange> = desired.files.iter().filter_map(|file| change(observed, file, plan)).collect();
-    let new_rules = files.iter().any(|file| file.path.as_str() == FIREWALL_RULES);
+    let new_rules =
+        files.iter().any(|file| file.path.as_str() == FIREWALL_RULES && file.before.as_ref() != Some(&file.text));
     let reload = needs_reload(observed, desired);
     if !files.is_empty() {
         let reason = reason(&files);
@@ -35,25 +40,49 @@ fn plan_gate(observed: &Observed, desired: &Desired, plan: &mut Plan) {
 }
 
 fn change(observed: &Observed, file: &DesiredFile, plan: &mut Plan) -> Option<FileChange> {
-    let before = match observed.files.get(&file.path) {
+    let path = &file.path;
+    let found = match observed.files.get(path) {
         None => None,
         Some(Err(reason)) => {
-            plan.refuse(file.path.as_str(), reason.clone(), format!("ls -l {}", file.path));
+            plan.refuse(path.as_str(), reason.clone(), format!("ls -l {path}"));
             return None;
         }
-        Some(Ok(text)) => Some(text.clone()),
+        Some(Ok(FileState { kind: FileKind::Other, .. })) => {
+            plan.refuse(path.as_str(), "is not a file", format!("mv {path} {path}.aside"));
+            return None;
+        }
+        Some(Ok(state)) => Some(state),
     };
-    if before.as_deref() == Some(&file.text) {
+    if found.is_some_and(|state| is_right(file, state) || is_mask(file, state)) {
         return None;
     }
-    let recorded = observed.recorded.get(&file.path);
-    let displaces = before.as_ref().is_some_and(|before| !recorded.is_some_and(|texts| texts.contains(before)));
+    let (before, link) = (found.map(|state| state.text.clone()), found.and_then(target));
+    let recorded = observed.recorded.get(path);
+    let is_known = |text: &String| *text == file.text || recorded.is_some_and(|texts| texts.contains(text));
+    let displaces = link.is_some() || before.as_ref().is_some_and(|before| !is_known(before));
     if displaces && recorded.is_none() && !before.as_deref().is_some_and(is_ours) {
-        let remedy = format!("mv {0} {0}.aside", file.path);
-        plan.refuse(file.path.as_str(), "exists and was not written by photos-agent", remedy);
+        let remedy = format!("mv {path} {path}.aside");
+        plan.refuse(path.as_str(), "exists and was not written by photos-agent", remedy);
         return None;
     }
-    Some(FileChange { path: file.path.clone(), before, text: file.text.clone(), mode: file.mode, displaces })
+    Some(FileChange { path: path.clone(), before, text: file.text.clone(), mode: file.mode, displaces, link })
+}
+
+fn is_right(file: &DesiredFile, state: &FileState) -> bool {
+    state.kind == FileKind::Regular
+        && state.text == file.text
+        && (state.uid, state.gid, state.mode) == (0, 0, file.mode)
+}
+
+/// What `systemctl mask` puts there is the operator's word, not a broken file.
+fn is_mask(file: &DesiredFile, state: &FileState) -> bool {
+    file.unit.is_some()
+        && file.path.as_str().starts_with(UNITS)
+        && matches!(&state.kind, FileKind::Link(target) if target == "/dev/null")
+}
+
+fn target(state: &FileState) -> Option<String> {
+    if let FileKind::Link(target) = &state.kind { Some(target.clone()) } else { None }
 }
 
 fn is_ours(text: &str) -> bool {
@@ -61,14 +90,16 @@ fn is_ours(text: &str) -> bool {
 }
 
 fn reason(files: &[FileChange]) -> String {
-    let count = |matches: fn(&FileChange) -> bool| files.iter().filter(|file| matches(file)).count();
-    let parts = [
-        (count(|file| file.before.is_none()), "missing"),
-        (count(|file| file.before.is_some() && !file.displaces), "out of date"),
-        (count(|file| file.displaces), "edited by hand"),
+    let kinds = [
+        (FileDrift::Missing, "missing"),
+        (FileDrift::OutOfDate, "out of date"),
+        (FileDrift::Edited, "edited by hand"),
+        (FileDrift::Permissions, "with another owner or mode"),
+        (FileDrift::Link, "replaced by a link"),
     ];
-    let said: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-    said.join(", ")
+    let count = |kind: FileDrift| files.iter().filter(|file| file.drift() == kind).count();
+    let said = kinds.iter().map(|(kind, what)| (count(*kind), what)).filter(|(n, _)| *n > 0);
+    said.map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Why systemd must read its files again although they all are as they should be: an interruption
@@ -88,14 +119,15 @@ fn needs_reload(observed: &Observed, desired: &Desired) -> Option<String> {
 /// stop command is still known, then the file goes. A copy of one of ours is somebody's own, mark or not.
 fn plan_strays(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     let wanted = |path: &HostPath| desired.files.iter().any(|file| file.path == *path);
-    let ours = |path: &HostPath, text: &Result<String, String>| {
+    let ours = |path: &HostPath, state: &Result<FileState, String>| {
         let known = observed.recorded.get(path);
-        text.as_ref().is_ok_and(|text| known.is_some_and(|texts| texts.contains(text)))
+        let is_known = |state: &FileState| known.is_some_and(|texts| texts.contains(&state.text));
+        state.as_ref().is_ok_and(|state| state.kind == FileKind::Regular && is_known(state))
     };
     let strays: Vec<HostPath> = observed
         .files
         .iter()
-        .filter(|(path, text)| !wanted(path) && ours(path, text))
+        .filter(|(path, state)| !wanted(path) && ours(path, state))
         .map(|(path, _)| path.clone())
         .collect();
     let units: Vec<UnitName> = strays.iter().filter_map(generated_unit).collect();
@@ -120,5 +152,25 @@ fn refuse_shadows(observed: &Observed, plan: &mut Plan) {
         let why = "has the name of a unit of photos-agent, and quadlet reads only one file of a name";
         // Without its suffix quadlet does not read it.
         plan.refuse(path.as_str(), why, format!("mv {path} {path}.aside"));
+    }
+}
+
+/// Units of ours that systemd takes from somebody else's file: a job of ours would be a job for theirs.
+fn refuse_elsewhere(observed: &Observed, desired: &Desired, plan: &mut Plan) {
+    for file in &desired.files {
+        let Some(name) = &file.unit else { continue };
+        let state = unit(observed, name.as_str());
+        // Of what systemd has not read yet, it is read first.
+        if matches!(state.load, LoadState::NotFound | LoadState::Masked) || state.needs_reload {
+            continue;
+        }
+        let generated = state.fragment.starts_with(GENERATED);
+        let from = if generated { &state.source } else { &state.fragment };
+        let expected = generated == file.path.as_str().starts_with(QUADLETS) && from == file.path.as_str();
+        let is_told = observed.shadows.iter().any(|shadow| shadow.as_str() == from);
+        if !expected && !is_told && !from.is_empty() {
+            let why = format!("systemd takes it from {from}, which wins over {}", file.path);
+            plan.refuse(name.as_str(), why, format!("mv {from} {from}.aside && systemctl daemon-reload"));
+        }
     }
 }

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::config::Settings;
+use crate::model::layout::STATE;
 use crate::model::{
     Component, Digest, HostPath, ImageRef, Invalid, NetworkName, PostgresMajor, Refusal, SecretName, Service, Subnet,
     Subvolume, UnitName,
@@ -39,6 +40,10 @@ pub const TARGET: &str = "photos.target";
 pub const RESOLVE: &str = "photos-resolve.service";
 /// The unit that loads the firewall's rules.
 pub const FIREWALL: &str = "photos-firewall.service";
+/// The table that the rules make, in the family inet.
+pub const FIREWALL_TABLE: &str = "photos_agent";
+/// Its chains, each with rules.
+pub const FIREWALL_CHAINS: [&str; 2] = ["input", "forward"];
 /// The bridge of the inner network.
 pub const INNER_INTERFACE: &str = "photos0";
 /// The rules that it loads.
@@ -100,9 +105,10 @@ pub struct Desired {
 pub struct Folder {
     /// Where.
     pub path: HostPath,
-    /// Permission bits of a folder that the agent makes. One that exists keeps its own: it may be the
-    /// operator's mount point.
+    /// Permission bits of a folder that the agent makes.
     pub mode: u32,
+    /// Whether owner and mode are kept so. Any other that exists keeps its own: it may be the operator's mount point.
+    pub ours: bool,
 }
 
 /// A subvolume and where it lies.
@@ -201,7 +207,7 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
     files.extend(target::files()?);
 
     Ok(Desired {
-        folders: context.places.folders(),
+        folders: own_folders().into_iter().chain(context.places.folders()).collect(),
         subvolumes: context.places.subvolumes(),
         secrets: vec![SecretName::constant(DATABASE_PASSWORD)],
         networks,
@@ -213,6 +219,11 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
         firewall: UnitName::constant(FIREWALL),
         resolve: UnitName::constant(RESOLVE),
     })
+}
+
+/// The agent's own folders. Who may write into the first commands root; what lies in the second is nobody's business.
+fn own_folders() -> [Folder; 2] {
+    [(QUADLETS, 0o755), (STATE, 0o700)].map(|(path, mode)| Folder { path: HostPath::constant(path), mode, ours: true })
 }
 
 /// Where a cluster's `PG_VERSION` lies, by the layouts of the images: up to PostgreSQL 17, and from 18 on.

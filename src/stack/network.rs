@@ -1,7 +1,9 @@
 //! The two networks, and the rules that close the inner one.
 
 use super::unit::{Unit, plain_file};
-use super::{Context, DesiredFile, DesiredNetwork, FIREWALL_RULES, QUADLETS, Refusal, UNITS};
+use super::{
+    Context, DesiredFile, DesiredNetwork, FIREWALL_CHAINS, FIREWALL_RULES, FIREWALL_TABLE, QUADLETS, Refusal, UNITS,
+};
 use crate::model::{HostPath, Invalid, NetworkName, Service, Subnet, UnitName};
 use crate::quadlet::{OnFailure, Value};
 
@@ -104,14 +106,15 @@ net.ipv4.ip_forward = 1
 /// A table of our own: an `accept` here ends our table only, so it opens nothing that the host's own firewall closes.
 fn firewall_rules(subnet: Subnet) -> String {
     let bridge = INNER_NETWORK.1;
+    let [input, forward] = FIREWALL_CHAINS;
     let gateway = subnet.gateway();
     format!(
         "\
 # Loaded by photos-firewall.service and before each container. Made, deleted and made again in one transaction: there is no moment without it.
-table inet photos_agent
-delete table inet photos_agent
-table inet photos_agent {{
-\tchain input {{
+table inet {FIREWALL_TABLE}
+delete table inet {FIREWALL_TABLE}
+table inet {FIREWALL_TABLE} {{
+\tchain {input} {{
 \t\ttype filter hook input priority filter - 10; policy accept;
 \t\tiifname != \"{bridge}\" accept
 \t\t# Answers to the host's own connections.
@@ -123,7 +126,7 @@ table inet photos_agent {{
 \t\tdrop
 \t}}
 
-\tchain forward {{
+\tchain {forward} {{
 \t\ttype filter hook forward priority filter - 10; policy accept;
 \t\t# Within the bridge, where br_netfilter shows these packets here.
 \t\tiifname \"{bridge}\" oifname \"{bridge}\" accept

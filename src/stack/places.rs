@@ -32,7 +32,7 @@ impl Places {
 
     /// All plain folders, parents first.
     pub(super) fn folders(&self) -> Vec<Folder> {
-        self.folders.iter().map(|path| Folder { path: path.clone(), mode: FOLDER_MODE }).collect()
+        self.folders.iter().map(|path| Folder { path: path.clone(), mode: FOLDER_MODE, ours: false }).collect()
     }
 
     /// All subvolumes.

@@ -121,16 +121,6 @@ fn what_gets_in_the_way_of_a_running_stack_is_refused_and_the_stack_stays_up() {
     bad_drop_in(&host);
 
     host.ok("systemctl stop photos.target 'immich-*'");
-    // NOCOW lost, as by a copy back without it.
-    host.ok("cd /var/lib/photos/live && mv postgres p && btrfs -q subvolume create postgres && cp -a --reflink=never p/. postgres/ \
-        && chown 999:999 postgres && chmod 700 postgres && btrfs -q subvolume delete p");
-    let said =
-        refused(&host, "/var/lib/photos/live/postgres", "is not NOCOW", "chattr +C /var/lib/photos/live/postgres");
-    let remedy = said.err.lines().find_map(|line| line.trim().strip_prefix("next: ")).expect("a remedy");
-    host.ok(remedy.split_once("   (").expect("advice").0);
-    let attributes = host.ok("lsattr -d /var/lib/photos/live/postgres /var/lib/photos/live/postgres/PG_VERSION");
-    assert!(attributes.lines().all(|line| line.split(' ').next().unwrap().contains('C')), "{attributes}");
-
     host.ok("podman secret rm photos-db-password");
     refused(&host, "secret photos-db-password", "a database exists", "photos-agent secret set photos-db-password");
     assert_eq!(host.ok("podman secret ls -q"), "", "none is made while a database exists");

@@ -14,6 +14,7 @@ mod first;
 mod gate;
 mod generator;
 mod isolation;
+mod kinds;
 mod operator;
 mod reboot;
 mod rotate;

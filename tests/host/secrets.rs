@@ -57,7 +57,7 @@ fn the_password_is_in_no_file_unit_argument_or_log_and_the_role_always_has_it() 
     assert_eq!(refusals(&host), "2", "the server came after the password");
 
     // Lost while there is a database: said, not made up.
-    host.ok(&format!("podman secret rm {SECRET}"));
+    host.ok(&format!("systemctl stop photos.target 'immich-*'; podman secret rm {SECRET}"));
     assert!(list().starts_with("photos-db-password  not set"), "{}", list());
     for command in ["plan", "apply"] {
         let refused = host.fails(3, &format!("photos-agent {command}")).all();
@@ -67,7 +67,7 @@ fn the_password_is_in_no_file_unit_argument_or_log_and_the_role_always_has_it() 
     let third = r#"it's-"the"\thirdPassword$1%s`"#;
     host.write("/dev/shm/third", third);
     host.ok(&format!("photos-agent secret set {SECRET} < /dev/shm/third"));
-    host.ok("photos-agent apply");
+    host.ok("systemctl start photos.target; photos-agent apply");
     host.assert_converged();
     assert_eq!(password(&host), third);
 

@@ -205,7 +205,8 @@ fn storage_lies_where_the_settings_say() {
     let places = |settings: &Settings| {
         let desired = desire(settings, &bare()).unwrap();
         let subvolumes = desired.subvolumes.iter().map(|place| place.path.to_string()).collect::<Vec<_>>();
-        (desired.folders.iter().map(|folder| folder.path.to_string()).collect::<Vec<_>>(), subvolumes)
+        let folders = desired.folders.iter().filter(|folder| !folder.ours).map(|folder| folder.path.to_string());
+        (folders.collect::<Vec<_>>(), subvolumes)
     };
     let (folders, subvolumes) = places(&empty());
     assert_eq!(folders, ["/var/lib/photos", "/var/lib/photos/live", "/var/lib/photos/keep"]);

@@ -8,7 +8,7 @@ use crate::model::{LoadState, Refusal, Root, UnitName};
 use crate::observe::chain;
 use crate::quadlet::{FLOOR, PodmanVersion};
 use crate::record::{Generations, History, ImageLock, Pending, installed, role_password};
-use crate::stack::{FIREWALL, INNER_INTERFACE};
+use crate::stack::{FIREWALL, FIREWALL_CHAINS, FIREWALL_TABLE, INNER_INTERFACE};
 
 /// Oldest systemd that knows every key of the units: photos-agent.service has `RestartSteps=`.
 const SYSTEMD: u32 = 254;
@@ -190,7 +190,7 @@ fn units(known: &Known) -> Finding {
 }
 
 fn firewall() -> Finding {
-    let arguments = ["list", "table", "inet", "photos_agent"].map(std::convert::AsRef::as_ref);
+    let arguments = ["list", "table", "inet", FIREWALL_TABLE].map(std::convert::AsRef::as_ref);
     match process::run("nft", &arguments) {
         Ok(_) => Finding::holds("rules are loaded"),
         Err(process::ProcessError::NotRun { .. }) => {
@@ -204,7 +204,8 @@ fn firewall() -> Finding {
 }
 
 fn inner_network(root: &Root) -> Finding {
-    match kernel::observe(root, INNER_INTERFACE).unwrap_or_default().inner_forwarding {
+    match kernel::observe(root, INNER_INTERFACE, FIREWALL_TABLE, &FIREWALL_CHAINS).unwrap_or_default().inner_forwarding
+    {
         None => Finding::holds(format!("{INNER_INTERFACE} is not up")),
         Some(false) => Finding::holds(format!("{INNER_INTERFACE} forwards nothing")),
         Some(true) => Finding::fails(format!("{INNER_INTERFACE} forwards"), "photos-agent apply"),

@@ -100,7 +100,10 @@ fn change(world: &mut World, (kind, which): &Change) {
         17 => world.stack_was_stopped = true,
         18 => with(world.podman.containers.get_mut(stem), |state| state.hash = Some("old".to_owned())),
         19 => with(world.podman.secrets.get_mut("photos-db-password"), |state| state.updated = moment(900)),
-        20 => world.kernel = photos_agent::model::Kernel { ip_forward: false, inner_forwarding: Some(true) },
+        20 => {
+            let (ip_forward, inner_forwarding, rules) = (false, Some(true), Some(false));
+            world.kernel = photos_agent::model::Kernel { ip_forward, inner_forwarding, rules };
+        }
         21 => unit(world, service.unit.as_str()).needs_reload = true,
         22 => unit(world, PODMAN_SOCKET).active = ActiveState::Inactive,
         23 => with(world.podman.containers.get_mut(stem), |state| state.unit = None),
@@ -147,7 +150,7 @@ fn touches_only_ours(step: &Step, observed: &Observed, desired: &Desired) -> boo
     let is_ours = |path: &HostPath, text: &str| text.starts_with(MARKER) || observed.recorded.contains_key(path);
     let stray = |name: &photos_agent::model::UnitName| {
         let file = World::own(&name.as_str().replace("-network.service", ".network").replace(".service", ".container"));
-        observed.files.get(&file).is_some_and(|text| is_ours(&file, text.as_deref().unwrap_or_default()))
+        observed.files.get(&file).is_some_and(|state| state.as_ref().is_ok_and(|state| is_ours(&file, &state.text)))
     };
     let unit = |name: &photos_agent::model::UnitName| desired.units().any(|unit| unit == name) || stray(name);
     match step {
@@ -160,6 +163,7 @@ fn touches_only_ours(step: &Step, observed: &Observed, desired: &Desired) -> boo
             desired.subvolumes.iter().any(|place| place.path == *path)
                 && matches!(observed.places[path], Ok(PlaceState::Absent { btrfs: true }))
         }
+        Step::SetOwner { path, .. } if desired.folders.iter().any(|folder| folder.ours && folder.path == *path) => true,
         Step::SetNocow { path } | Step::SetOwner { path, .. } => {
             desired.subvolumes.iter().any(|place| place.path == *path)
                 && matches!(observed.places[path], Ok(PlaceState::Subvolume(_)))
@@ -173,13 +177,14 @@ fn touches_only_ours(step: &Step, observed: &Observed, desired: &Desired) -> boo
             ours && desired.files.iter().any(|wanted| wanted.path == file.path)
         }),
         Step::RemoveFiles { paths } => paths.iter().all(|path| {
-            let ours = observed.files[path].as_deref().is_ok_and(|text| is_ours(path, text));
+            let ours = observed.files[path].as_ref().is_ok_and(|state| is_ours(path, &state.text));
             ours && desired.files.iter().all(|file| file.path != *path)
         }),
         Step::RemoveNetwork { network, unit: name } => {
             let ours = podman.networks.get(network.as_str()).is_some_and(|state| state.hash.is_some());
             ours && unit(name) && desired.networks.iter().any(|wanted| wanted.name == *network)
         }
+        Step::LoadRules { unit: name } => unit(name),
         Step::Stop { units } | Step::Start { units, .. } | Step::Restart { units } => units.iter().all(unit),
         Step::SetAside { subvolume, path, .. } => {
             observed.first_starts.contains(subvolume)

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use photos_agent::model::{ActiveState, HostPath, LoadState, NetworkState, PlaceState, RolePassword, Subvolume};
+use photos_agent::model::{
+    ActiveState, FileKind, FileState, HostPath, LoadState, NetworkState, PlaceState, RolePassword, Subvolume,
+};
 use photos_agent::plan::PODMAN_SOCKET;
 use photos_agent::stack::MARKER;
 
@@ -59,6 +61,8 @@ fn an_empty_host_has_everything_to_do_in_this_order() {
     let mut world = World::empty();
     insta::assert_snapshot!(said(&world.plan()).join("\n"), @r"
     enable podman.socket (the agent speaks to Podman through it, and Debian ships it disabled)
+    make folder /etc/containers/systemd/photos-agent (0755) (it is missing)
+    make folder /var/lib/photos-agent (0700) (it is missing)
     make folder /var/lib/photos (0711) (it is missing)
     make folder /var/lib/photos/live (0711) (it is missing)
     make folder /var/lib/photos/keep (0711) (it is missing)
@@ -85,7 +89,7 @@ fn an_empty_host_has_everything_to_do_in_this_order() {
     let certain = |world: &World| world.plan().certain_steps().len();
     assert_eq!(certain(&world), 1);
     unit(PODMAN_SOCKET, |state| state.active = ActiveState::Active)(&mut world);
-    assert_eq!(certain(&world), 16);
+    assert_eq!(certain(&world), 18);
     world.facts = World::converged().facts;
     world.podman.images = World::converged().podman.images;
     assert_eq!(certain(&world), world.plan().steps.len());
@@ -320,6 +324,122 @@ fn files_are_written_where_they_differ_and_only_where_they_are_ours() {
 }
 
 #[test]
+fn a_file_of_ours_is_roots_own_and_no_link() {
+    let ml = World::own("immich-ml.container");
+    let rules = path("/var/lib/photos-agent/firewall.nft");
+    let spoil = |file: &HostPath, change: fn(&mut FileState)| {
+        let file = file.clone();
+        after(move |world| {
+            let mut state = world.observe().files[&file].clone().unwrap();
+            change(&mut state);
+            world.spoiled.insert(file, state);
+        })
+    };
+    let write = |why: &str| [format!("write 1 file and reload systemd (1 {why})")];
+    let changes: [fn(&mut FileState); 4] =
+        [|file| file.uid = 1000, |file| file.gid = 1000, |file| file.mode = 0o666, |file| file.mode = 0o4644];
+    for change in changes {
+        assert_eq!(spoil(&ml, change), write("with another owner or mode"));
+        // The rules are loaded already.
+        assert_eq!(spoil(&rules, change), write("with another owner or mode"));
+    }
+    let link: fn(&mut FileState) = |file| file.kind = FileKind::Link("/home/me/ml.container".to_owned());
+    assert_eq!(spoil(&ml, link), write("replaced by a link"));
+    assert_eq!(spoil(&ml, |file| file.kind = FileKind::Other), [format!("refused: {ml}: is not a file")]);
+    // Somebody's own link, before anything of ours was there.
+    let said = after(|world| {
+        world.recorded.clear();
+        world.files.insert(ml.clone(), "[Container]\n".to_owned());
+        let mut state = world.observe().files[&ml].clone().unwrap();
+        link(&mut state);
+        world.spoiled.insert(ml.clone(), state);
+    });
+    assert_eq!(said, [format!("refused: {ml}: exists and was not written by photos-agent")]);
+    // A mask is the operator's word.
+    let masked = after(|world| {
+        let file = path("/etc/systemd/system/photos-firewall.service");
+        let state =
+            FileState { kind: FileKind::Link("/dev/null".to_owned()), ..world.observe().files[&file].clone().unwrap() };
+        world.files.insert(file.clone(), String::new());
+        world.spoiled.insert(file, state);
+        unit("photos-firewall.service", |unit| {
+            (unit.load, unit.active) = (LoadState::Masked, ActiveState::Inactive);
+        })(world);
+    });
+    assert_eq!(masked, ["concern: photos-firewall.service: is masked, and the stack cannot be kept without it"]);
+    // So does the text of a link that once was ours stay where it is, once nothing wants it.
+    let stray = World::own("icloudpd.container");
+    let said = after(|world| {
+        let text = format!("{MARKER} x");
+        world.recorded.insert(stray.clone(), text.clone());
+        world.files.insert(stray.clone(), text);
+        let mut state = world.observe().files[&stray].clone().unwrap();
+        link(&mut state);
+        world.spoiled.insert(stray.clone(), state);
+    });
+    assert_eq!(said, Vec::<String>::new());
+}
+
+#[test]
+fn the_agents_own_folders_are_roots() {
+    for (folder, mode) in [("/etc/containers/systemd/photos-agent", "0755"), ("/var/lib/photos-agent", "0700")] {
+        let at = |state: PlaceState| after(|world| world.places.extend([(path(folder), state)]));
+        let plain = |uid, mode| PlaceState::Folder { btrfs: false, empty: false, uid, gid: 0, mode };
+        for (uid, found) in [(0, 0o777), (1000, 0o755), (0, 0o1700)] {
+            let why = format!("owner {uid}:0, mode {found:04o}");
+            assert_eq!(at(plain(uid, found)), [format!("set owner 0 and mode {mode} on {folder} ({why})")]);
+        }
+        // A link that the operator made.
+        assert_eq!(at(PlaceState::Other), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_unit_that_systemd_takes_from_elsewhere_is_refused() {
+    let from = |name: &'static str, fragment: &'static str, source: &'static str| {
+        after(unit(name, move |unit| {
+            fragment.clone_into(&mut unit.fragment);
+            source.clone_into(&mut unit.source);
+        }))
+    };
+    let (ml, own) = ("immich-ml.service", "/etc/containers/systemd/photos-agent/immich-ml.container");
+    let generated = "/run/systemd/generator/immich-ml.service";
+    let theirs = "/etc/systemd/system/immich-ml.service";
+    let refused = |name: &str, from: &str, file: &str| {
+        [format!("refused: {name}: systemd takes it from {from}, which wins over {file}")]
+    };
+    assert_eq!(from(ml, generated, own), Vec::<String>::new());
+    assert_eq!(from(ml, theirs, ""), refused(ml, theirs, own));
+    // Whatever it says of itself.
+    assert_eq!(from(ml, theirs, own), refused(ml, theirs, own));
+    let other = "/etc/containers/systemd/theirs/immich-ml.container";
+    assert_eq!(from(ml, generated, other), refused(ml, other, own));
+    let target = "/etc/systemd/system/photos.target";
+    let control = "/run/systemd/system.control/photos.target";
+    assert_eq!(from("photos.target", target, ""), Vec::<String>::new());
+    assert_eq!(from("photos.target", control, ""), refused("photos.target", control, target));
+    let mut world = World::converged();
+    unit(ml, |unit| theirs.clone_into(&mut unit.fragment))(&mut world);
+    let remedy = world.plan().refusals.remove(0).remedy;
+    assert_eq!(remedy, format!("mv {theirs} {theirs}.aside && systemctl daemon-reload"));
+    // It was moved away, and systemd has not read that yet.
+    let said = after(unit(ml, |unit| {
+        theirs.clone_into(&mut unit.fragment);
+        unit.needs_reload = true;
+    }));
+    assert_eq!(said, [format!("reload systemd (systemd has an older text of {ml})")]);
+    // Another quadlet of the name is told once.
+    let said = after(|world| {
+        world.shadows.push(path(other));
+        unit(ml, |unit| {
+            generated.clone_into(&mut unit.fragment);
+            other.clone_into(&mut unit.source);
+        })(world);
+    });
+    assert_eq!(said.len(), 1, "{said:?}");
+}
+
+#[test]
 fn what_nothing_wants_is_removed_if_it_is_ours() {
     let file = |text: &str, recorded: bool| {
         let text = text.to_owned();
@@ -409,6 +529,18 @@ fn forwarding_is_on_and_the_inner_bridge_has_none() {
         ["turn off forwarding on the inner bridge (the database would have a way out)"]
     );
     assert_eq!(after(|world| world.kernel.inner_forwarding = None), Vec::<String>::new());
+    // Flushed by hand, or by a firewall that thinks it is alone.
+    let why = "somebody flushed them: the inner network is open, and published ports may be dead";
+    assert_eq!(
+        after(|world| world.kernel.rules = Some(false)),
+        [format!("load the rules of the inner network ({why})")]
+    );
+    assert_eq!(after(|world| world.kernel.rules = None), Vec::<String>::new(), "an ordinary user cannot tell");
+    let said = after(|world| {
+        world.kernel.rules = Some(false);
+        unit("photos-firewall.service", |state| state.active = ActiveState::Inactive)(world);
+    });
+    assert_eq!(said, ["start photos-firewall.service (not running)"]);
 }
 
 #[test]
@@ -490,6 +622,15 @@ fn what_is_not_up_is_started() {
             "start immich-ml.service (still starting)"
         ]
     );
+    // A drop-in of somebody's that systemd cannot use: the others go on.
+    let said = after(|world| {
+        for name in ["immich-ml.service", "immich-redis.service"] {
+            unit(name, |unit| unit.active = ActiveState::Inactive)(world);
+        }
+        unit("immich-ml.service", |unit| unit.load = LoadState::Broken)(world);
+    });
+    assert!(said[0].starts_with("concern: immich-ml.service: cannot be used by systemd as it is"), "{said:?}");
+    assert_eq!(said[1..], ["start immich-redis.service (not running)"]);
     // What came up after all is well, whatever it took.
     assert_eq!(after(unit("immich-ml.service", |unit| unit.restarts = 30)), Vec::<String>::new());
     // A stack of which nothing but the target is up was stopped by nobody.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use photos_agent::config::Settings;
 use photos_agent::model::{
-    ActiveState, ContainerState, Digest, HostPath, Kernel, LoadState, NetworkState, PlaceState, PodmanState,
-    RolePassword, SecretState, Service, Subvolume, SubvolumeState, UnitName, UnitState,
+    ActiveState, ContainerState, Digest, FileKind, FileState, HostPath, Kernel, LoadState, NetworkState, PlaceState,
+    PodmanState, RolePassword, SecretState, Service, Subvolume, SubvolumeState, UnitName, UnitState,
 };
 use photos_agent::plan::{Gate, Observed, PODMAN_SOCKET, Plan, Step, Unreachable, plan};
 use photos_agent::stack::{Desired, Facts, QUADLETS, desire};
@@ -35,6 +35,8 @@ pub struct World {
     /// Places that cannot be looked at.
     pub unreadable: BTreeMap<HostPath, String>,
     pub files: BTreeMap<HostPath, String>,
+    /// Those of them that are not files of root's with the right mode.
+    pub spoiled: BTreeMap<HostPath, FileState>,
     pub shadows: Vec<HostPath>,
     pub kernel: Kernel,
     pub recorded: BTreeMap<HostPath, String>,
@@ -111,6 +113,7 @@ impl World {
             places: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             files: BTreeMap::new(),
+            spoiled: BTreeMap::new(),
             shadows: Vec::new(),
             kernel: Kernel::default(),
             recorded: BTreeMap::new(),
@@ -148,7 +151,7 @@ impl World {
         }
         world.files = desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
         world.recorded = world.files.clone();
-        world.kernel = Kernel { ip_forward: true, inner_forwarding: Some(false) };
+        world.kernel = Kernel { ip_forward: true, inner_forwarding: Some(false), rules: Some(true) };
         world.converged = true;
         for secret in &desired.secrets {
             let state = SecretState { id: "1".to_owned(), updated: moment(100) };
@@ -201,7 +204,7 @@ impl World {
             podman,
             units: if self.systemd_is_deaf { Err(Unreachable("no bus".to_owned())) } else { Ok(units) },
             places: wanted.map(|path| (path.clone(), look(path))).collect(),
-            files: self.files.iter().map(|(path, text)| (path.clone(), Ok(text.clone()))).collect(),
+            files: self.files.iter().map(|(path, text)| (path.clone(), Ok(self.file(path, text)))).collect(),
             shadows: self.shadows.clone(),
             kernel: self.kernel,
             known: self.known.clone(),
@@ -212,6 +215,11 @@ impl World {
             first_starts: self.first_starts.clone(),
             selinux: false,
         }
+    }
+
+    fn file(&self, path: &HostPath, text: &str) -> FileState {
+        let whole = FileState { text: text.to_owned(), kind: FileKind::Regular, uid: 0, gid: 0, mode: 0o644 };
+        self.spoiled.get(path).map_or(whole, |spoiled| FileState { text: text.to_owned(), ..spoiled.clone() })
     }
 
     pub fn plan(&self) -> Plan {
@@ -284,8 +292,13 @@ impl World {
                 state.nocow = true;
             }
             Step::SetOwner { path, owner, mode } => {
-                let state = self.subvolume(path);
-                (state.uid, state.gid, state.mode) = (*owner, *owner, *mode);
+                let found = self.places.get_mut(path).unwrap_or_else(|| panic!("{path} is not there"));
+                let (PlaceState::Folder { uid, gid, mode: bits, .. }
+                | PlaceState::Subvolume(SubvolumeState { uid, gid, mode: bits, .. })) = found
+                else {
+                    panic!("{path} is no folder")
+                };
+                (*uid, *gid, *bits) = (*owner, *owner, *mode);
             }
             Step::MakeSecret { secret } => {
                 let state = SecretState { id: self.clock.to_string(), updated: moment(self.clock) };
@@ -308,6 +321,7 @@ impl World {
                 for file in files {
                     assert_eq!(self.files.get(&file.path), file.before.as_ref(), "{}", file.path);
                     self.files.insert(file.path.clone(), file.text.clone());
+                    self.spoiled.remove(&file.path);
                 }
                 self.reload(desired);
             }
@@ -327,6 +341,10 @@ impl World {
             }
             Step::AllowForwarding => self.kernel.ip_forward = true,
             Step::DenyInnerForwarding => self.kernel.inner_forwarding = Some(false),
+            Step::LoadRules { unit } => {
+                assert!(self.is_up(unit.as_str()), "what is down cannot reload");
+                self.kernel.rules = Some(true);
+            }
             Step::Stop { units } => units.iter().for_each(|unit| self.stop(unit)),
             Step::SetAside { subvolume, path, .. } => {
                 assert!(!desired.services.iter().any(|service| self.is_up(service.unit.as_str())), "under a service");
@@ -402,6 +420,9 @@ impl World {
             return;
         }
         state.active = ActiveState::Active;
+        if *unit == desired.firewall {
+            self.kernel.rules = Some(true);
+        }
         if let Some(service) = desired.services.iter().find(|service| service.unit == *unit) {
             self.run(service, desired);
         }
@@ -487,6 +508,7 @@ impl World {
         self.kernel = Kernel {
             ip_forward: self.files.keys().any(|path| path.as_str().contains("sysctl.d")),
             inner_forwarding: None,
+            rules: Some(false),
         };
         if self.holds || !self.is_up(desired.target.as_str()) {
             return;
