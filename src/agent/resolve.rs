@@ -21,6 +21,7 @@ pub async fn resolve<E: From<ApplyError> + From<Diagnostics>>(
     load: impl FnOnce() -> Result<Loaded, Diagnostics>,
 ) -> Result<Option<Report>, E> {
     if Pending::read(&host.root).map_err(ApplyError::from)?.is_none() {
+        notify_ready();
         return Ok(None);
     }
     // Whoever is at work starts the services himself, and must not wait for those that wait for this unit.
@@ -42,6 +43,8 @@ pub async fn resolve<E: From<ApplyError> + From<Diagnostics>>(
         },
     };
     let report = apply::resume(host, &loaded, RESOLVE, &mut Narrator).await?;
+    // Where nothing was to be started, nobody has said it yet; to end without it is a failure to systemd.
+    notify_ready();
     if let Some(Report { generation, steps, .. }) = &report {
         tracing::info!(message_id = log::CONVERGED, generation, steps = steps.len(), "converged");
     }
