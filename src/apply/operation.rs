@@ -135,6 +135,10 @@ impl<'a> Operation<'a> {
         }
     }
 
+    fn stack_was_stopped(&self) -> bool {
+        self.open.as_ref().map_or(self.stack_was_stopped, |pending| pending.stack_was_stopped)
+    }
+
     /// Closes the journal, history first. Returns the number and the steps, none if nothing was done.
     pub fn finish(
         self,
@@ -145,7 +149,8 @@ impl<'a> Operation<'a> {
         if let Some(pending) = &self.open {
             History::new(self.root).append(&entry(pending, outcome, generation))?;
         }
-        if done || !self.held.0 {
+        // A stack that is still down by our hand would be taken for the operator's.
+        if done || !(self.held.0 || self.stack_was_stopped()) {
             Pending::remove(self.root)?;
         }
         gate::close(self.root)?;
@@ -249,6 +254,18 @@ mod tests {
         assert!(Pending::read(&root).unwrap().unwrap().stack_was_stopped);
         Operation::begin(&root, "apply").unwrap().finish(Outcome::Done, None).unwrap();
         assert_eq!(Pending::read(&root).unwrap(), None);
+    }
+
+    #[test]
+    fn a_stack_that_is_still_down_is_remembered_whatever_failed() {
+        let (_folder, root) = root();
+        let mut operation = Operation::begin(&root, "apply").unwrap();
+        operation.step(&STOP, "").unwrap();
+        operation.step(&Step::Restart { units: Vec::new() }, "").unwrap();
+        operation.finish(Outcome::Failed("no".to_owned()), None).unwrap();
+        assert!(Pending::read(&root).unwrap().unwrap().stack_was_stopped);
+        Operation::begin(&root, "apply").unwrap().finish(Outcome::Failed("again".to_owned()), None).unwrap();
+        assert!(Pending::read(&root).unwrap().is_some());
     }
 
     #[test]

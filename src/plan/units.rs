@@ -24,7 +24,7 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     plan_gate(observed, desired, plan);
     // Where the unit is down, its start loads them.
     if new_rules && unit(observed, desired.firewall.as_str()).active == ActiveState::Active {
-        plan.step(Step::Restart { units: vec![desired.firewall.clone()] }, "its rules changed");
+        plan.step(Step::LoadRules { unit: desired.firewall.clone() }, "they changed");
     }
 }
 

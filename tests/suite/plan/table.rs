@@ -319,7 +319,7 @@ fn files_are_written_where_they_differ_and_only_where_they_are_ours() {
     let rules = path("/var/lib/photos-agent/firewall.nft");
     assert_eq!(
         after(|world| world.files.get_mut(&rules).unwrap().push('#')),
-        [write("edited by hand")[0].as_str(), "restart photos-firewall.service (its rules changed)"]
+        [write("edited by hand")[0].as_str(), "load the rules of the inner network (they changed)"]
     );
 }
 
