@@ -62,6 +62,7 @@ impl Before {
         if fault.kind.boots() {
             assert_boot_resolved(host);
         }
+        assert_nobody_at_work(host);
         let resolved = begun.elapsed();
         assert_nothing_half_written(host);
         self.assert_nothing_foreign_touched(host, fault);
@@ -123,6 +124,13 @@ impl Before {
         let most = usize::from(open.is_some() || fault.kind.boots());
         assert!(new <= most, "{new} interrupted: {}", all());
     }
+}
+
+/// The start of the target brings photos-resolve.service, which takes up at once what a killed command leaves: not in the
+/// middle of that is looked at what is left.
+fn assert_nobody_at_work(host: &Host) {
+    let busy = "systemctl show -P SubState photos-resolve | grep -q -e '^start' -e running";
+    host.wait_for(&format!("! {busy}"), 180);
 }
 
 /// Where the gate is installed, a boot finishes what was open before any service starts, and nobody runs the agent.
