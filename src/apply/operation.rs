@@ -73,10 +73,12 @@ impl<'a> Operation<'a> {
             Gate::Closed => true,
         };
         self.held = (held, self.held.0);
-        let mut pending = match self.open.take() {
+        let pending = match self.open.take() {
             Some(pending) => pending,
             None => self.number()?,
         };
+        // It stays open although it cannot be written down: what was done before is not forgotten for that.
+        let pending = self.open.insert(pending);
         pending.stack_was_stopped |= stops_stack;
         pending.holds = held || gate == Gate::Starts { first: true };
         pending.steps.push(StepRecord { step, reason: reason.to_owned(), took_ms: None });
@@ -88,7 +90,6 @@ impl<'a> Operation<'a> {
         if held {
             gate::close(self.root)?;
         }
-        self.open = Some(pending);
         Ok(Instant::now())
     }
 
@@ -174,7 +175,7 @@ fn entry(pending: &Pending, outcome: Outcome, generation: Option<u32>) -> Entry 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::layout::RESOLVING;
+    use crate::model::layout::{RESOLVING, STATE};
 
     fn root() -> (tempfile::TempDir, Root) {
         let folder = tempfile::tempdir().unwrap();
@@ -266,6 +267,22 @@ mod tests {
         assert!(Pending::read(&root).unwrap().unwrap().stack_was_stopped);
         Operation::begin(&root, "apply").unwrap().finish(Outcome::Failed("again".to_owned()), None).unwrap();
         assert!(Pending::read(&root).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_stack_that_is_down_is_remembered_where_the_start_cannot_be_written_down() {
+        let (_folder, root) = root();
+        let mut operation = Operation::begin(&root, "apply").unwrap();
+        operation.step(&STOP, "").unwrap();
+        // Whatever the error is: here, the journal's folder is none.
+        let (state, aside) = (root.join(STATE), root.join("/aside"));
+        std::fs::rename(&state, &aside).unwrap();
+        std::fs::write(&state, "").unwrap();
+        operation.step(&start(), "").unwrap_err();
+        std::fs::remove_file(&state).unwrap();
+        std::fs::rename(&aside, &state).unwrap();
+        operation.finish(Outcome::Failed("no".to_owned()), None).unwrap();
+        assert!(Pending::read(&root).unwrap().unwrap().stack_was_stopped);
     }
 
     #[test]

@@ -245,7 +245,13 @@ fn is_broken(observed: &Observed, name: &UnitName) -> bool {
 fn tell_failing(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     for service in &desired.services {
         let (name, state) = (&service.unit, unit(observed, service.unit.as_str()));
-        if state.active == ActiveState::Activating && state.restarts >= FAILING {
+        // Its end belongs to its run, unless somebody stops it.
+        let tries = match state.active {
+            ActiveState::Activating => true,
+            ActiveState::Deactivating => !state.job,
+            _ => false,
+        };
+        if tries && state.restarts >= FAILING {
             let why = format!("keeps failing: {} restarts, the last run ended with {}", state.restarts, state.result);
             plan.concern(name.as_str(), why, format!("journalctl -u {name}"));
         }

@@ -23,6 +23,8 @@ fn kept(name: &str) -> Host {
     let host = Host::converged(name);
     host.ok("systemctl start photos-agent");
     settled(&host);
+    // Up, and not just left to systemd.
+    host.wait_for("photos-agent status", LIMIT);
     host
 }
 
@@ -57,12 +59,12 @@ fn mended(host: &Host, what: &str, drift: &str, until: &str) -> Duration {
     took
 }
 
-/// Does something to the host and waits until the daemon has said that it will not touch it.
-fn reported(host: &Host, what: &str, drift: &str, remedy: &str) {
+/// Does something to the host and waits until the daemon has said that it will not touch it, and in these words.
+fn reported(host: &Host, what: &str, drift: &str, says: &str, remedy: &str) {
     let before = operations(host);
     host.ok(drift);
     let begun = Instant::now();
-    let line = status(host, "refused: ");
+    let line = status(host, says);
     say(&format!("{what}: reported after {:.1} s: {line}", begun.elapsed().as_secs_f32()));
     assert!(line.contains(remedy), "{remedy} in: {line}");
     assert_eq!(operations(host), before, "{what}: nothing was done");
@@ -74,7 +76,7 @@ fn entries(host: &Host, id: &str) -> Vec<String> {
     found.out.lines().map(str::to_owned).collect()
 }
 
-const REFUSED: &str = "3dc133566af34b4a9a586ab83bc1fd0b";
+const CONCERN: &str = "b93aab94b5f840bebc21e4289df5ede8";
 const DISPLACED: &str = "a715b25ce635437b90999b6af315bead";
 const FLAPPING: &str = "07a6081e36ad4b20ac15cdd9e1f9bea0";
 
@@ -141,26 +143,28 @@ fn drift_of_places_networks_and_secrets_is_mended_or_reported() {
 
     mended(&host, "podman.socket stopped", "systemctl stop podman.socket", "systemctl is-active podman.socket");
 
+    let told = |what: &str| format!("converged, generation 1; {what}: ");
     // Nothing tells of a flag: it is felt at the next beat.
     let cache = "/var/lib/photos/keep/ml-cache";
-    reported(&host, "a lost NOCOW", &format!("chattr -C {cache}"), "chattr +C");
+    reported(&host, "a lost NOCOW", &format!("chattr -C {cache}"), &told(cache), "chattr +C");
     host.ok(&format!("chattr +C {cache}"));
     settled(&host);
 
     let foreign = "/etc/containers/systemd/theirs/immich-ml.container";
     let write = format!("mkdir -p /etc/containers/systemd/theirs; echo '[Container]' >{foreign}");
     let remedy = format!("mv {foreign} {foreign}.aside");
-    reported(&host, "a foreign file with our name", &write, &remedy);
+    reported(&host, "a foreign file with our name", &write, "refused: ", &remedy);
     host.ok(&format!("rm {foreign}"));
     settled(&host);
 
-    let times = entries(&host, REFUSED).len();
-    reported(&host, "a removed secret", "podman secret rm photos-db-password >/dev/null", "photos-agent secret set");
-    assert_eq!(entries(&host, REFUSED).len(), times + 1, "once");
+    let times = entries(&host, CONCERN).len();
+    let remove = "podman secret rm photos-db-password >/dev/null";
+    reported(&host, "a removed secret", remove, &told("secret photos-db-password"), "photos-agent secret rotate");
+    assert_eq!(entries(&host, CONCERN).len(), times + 1, "once");
     // Looked at again, and not said again.
     host.ok("chmod 700 /var/lib/photos/live/media; sleep 5; chmod 750 /var/lib/photos/live/media; sleep 5");
-    assert_eq!(entries(&host, REFUSED).len(), times + 1, "still once");
-    host.ok("printf new-password | photos-agent secret set photos-db-password");
+    assert_eq!(entries(&host, CONCERN).len(), times + 1, "still once");
+    host.ok("photos-agent secret rotate photos-db-password");
     settled(&host);
     host.wait_for("photos-agent plan && photos-agent status", LIMIT);
     host.assert_converged();

@@ -57,22 +57,32 @@ fn services_are_held_where_an_operation_cannot_be_finished() {
     host.fails(3, "systemctl is-active photos.target");
     host.wait_for("test -z \"$(podman ps -q)\"", 30);
     // Half-done, and the way on is blocked: nothing starts, by whatever way it is asked to.
-    host.configure("[network]\nsubnet = \"10.99.7.0/24\"\nsubnets = 1\n");
+    let theirs = "/etc/containers/systemd/theirs/immich-ml.container";
+    host.ok("mkdir -p /etc/containers/systemd/theirs");
+    host.write(theirs, "[Container]\nImage=theirs\n");
     for way in ["start photos.target", "start immich-server", "restart immich-postgres"] {
         host.run(&format!("systemctl {way}"));
         host.ok("sleep 2");
         assert_eq!(host.run("podman ps -q").out, "", "{way}");
     }
     let said = host.ok("journalctl -q -o cat -u photos-resolve");
-    assert!(said.contains("/etc/photos-agent/config.toml:3:1"), "{said}");
+    assert!(said.contains(theirs), "{said}");
     host.reboot();
     host.ok("sleep 5");
     assert_eq!(host.run("podman ps -q").out, "", "after a boot");
-    // What it waited for is there: whoever starts the stack has it finished first.
+    // What it waited for is there: whoever starts the stack has it finished first. With mistakes in the files, what
+    // was applied last is put back.
+    host.configure("[network]\nsubnet = \"10.99.7.0/24\"\nsubnets = 1\n");
+    host.ok(&format!("rm {theirs} && systemctl start photos.target"));
+    host.wait_for("curl -sf http://127.0.0.1:2283/api/server/ping", 90);
+    let said = host.ok("journalctl -q -o cat -u photos-resolve");
+    assert!(said.contains("/etc/photos-agent/config.toml:3:1") && said.contains("back to the last one"), "{said}");
+    let subnet = "podman network inspect photos --format '{{range .Subnets}}{{.Subnet}}{{end}}'";
+    assert_ne!(host.ok(subnet), "10.99.7.0/24");
     host.configure("[network]\nsubnet = \"10.99.7.0/24\"\n");
-    host.ok("systemctl start photos.target");
-    host.wait_for("photos-agent status", 90);
+    host.ok("photos-agent apply");
     host.assert_converged();
+    assert_eq!(host.ok(subnet), "10.99.7.0/24");
 }
 
 #[test]

@@ -142,8 +142,10 @@ fn assert_walls_matter(host: &Host) {
     assert_eq!(reached(host, &["download"], &[&database]).len(), 1);
     let plan = host.fails(2, "photos-agent plan").out;
     assert!(plan.contains("turn off forwarding on the inner bridge"), "{plan}");
+    assert!(plan.contains("load the rules"), "{plan}");
     host.ok("photos-agent apply");
     assert_eq!(reached(host, &["download"], &[&database]), NOTHING);
+    assert_eq!(reached(host, &["immich-postgres"], &["10.89.5.1/9999"]), NOTHING);
 }
 
 #[test]
@@ -163,6 +165,7 @@ fn the_database_has_no_way_out_and_downloads_none_to_it_after_a_reboot_too() {
 
     // Other owners of firewalls throw everything away: nftables at its start and stop, and people.
     let closed = |host: &Host| reached(host, &["immich-postgres"], &["10.89.5.1/9999"]).is_empty();
+    host.ok("nft delete table inet photos_agent");
     assert!(!closed(&host));
     for (why, end) in [
         ("nftables starts", "systemctl start nftables"),

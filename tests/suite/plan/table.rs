@@ -612,16 +612,23 @@ fn what_is_not_up_is_started() {
         ["start photos-firewall.service (failed)"]
     );
     // systemd tries it again and again: so do we, and say so.
-    assert_eq!(
-        after(unit("immich-ml.service", |unit| {
-            (unit.active, unit.restarts) = (ActiveState::Activating, 3);
-            "exit-code".clone_into(&mut unit.result);
-        })),
-        [
-            "concern: immich-ml.service: keeps failing: 3 restarts, the last run ended with exit-code",
-            "start immich-ml.service (still starting)"
-        ]
-    );
+    for (state, word) in [(ActiveState::Activating, "still starting"), (ActiveState::Deactivating, "stopping")] {
+        let tried = |job| {
+            after(unit("immich-ml.service", move |unit| {
+                (unit.active, unit.restarts, unit.job) = (state, 3, job);
+                "exit-code".clone_into(&mut unit.result);
+            }))
+        };
+        assert_eq!(
+            tried(false),
+            [
+                "concern: immich-ml.service: keeps failing: 3 restarts, the last run ended with exit-code".to_owned(),
+                format!("start immich-ml.service ({word})")
+            ]
+        );
+        // Its end belongs to its run, unless somebody stops it.
+        assert_eq!(tried(true).len(), if state == ActiveState::Activating { 2 } else { 1 });
+    }
     // A drop-in of somebody's that systemd cannot use: the others go on.
     let said = after(|world| {
         for name in ["immich-ml.service", "immich-redis.service"] {
