@@ -3,6 +3,7 @@
 //! The flow is observe, plan, apply; imports go one way, from the top of this list to its end:
 //!
 //! - `cli`, `agent`: people and the daemon
+//! - `snapshot`: one moment of everything
 //! - `observe`, `apply`: effects, deciding nothing
 //! - `record`: what the agent remembers
 //! - `host`: the only room that speaks D-Bus, HTTP, ioctl, or starts a process
@@ -22,4 +23,5 @@ pub mod observe;
 pub mod plan;
 pub mod quadlet;
 pub mod record;
+pub mod snapshot;
 pub mod stack;

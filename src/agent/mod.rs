@@ -5,7 +5,6 @@
 //! and looks when something is heard of. Stopping it stops nothing else; an operation that a stop cuts off goes
 //! on at the next start.
 
-mod applied;
 mod hearing;
 mod pace;
 mod resolve;

@@ -3,9 +3,8 @@
 //! The services wait for READY=1, which is sent as soon as nothing is left that one of them must not meet; what
 //! else there is to do goes on beside them. Where that moment does not come, their conditions hold them.
 
-use crate::agent::applied::applied;
 use crate::agent::status::{Narrator, notify_ready};
-use crate::apply::{self, ApplyError, LOCK, Report};
+use crate::apply::{self, ApplyError, LOCK, Report, applied};
 use crate::config::{Diagnostics, Loaded};
 use crate::host::Host;
 use crate::host::lock;

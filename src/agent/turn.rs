@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::applied::applied;
 use super::hearing::Subjects;
 use super::pace::{Repairs, Retry, Wait};
 use super::resolve::RESOLVE;
 use super::status::{Narrator, Voice};
 use super::verdict::{Moment, Verdict, judge, steps};
-use crate::apply::{self, ApplyError, Survey};
+use crate::apply::{self, ApplyError, Survey, applied};
 use crate::config::{Diagnostics, Loaded};
 use crate::host::Host;
 use crate::host::lock::{self, LockError};

@@ -3,6 +3,7 @@
 //! One operation: lock, look, plan, refuse or act, look again. The journal is open before the first
 //! change and closed after the last. What to do is the plan's; here is only how.
 
+mod applied;
 mod gate;
 mod images;
 mod operation;
@@ -24,6 +25,7 @@ use crate::plan::{Observed, Plan, plan};
 use crate::record::{Generation, Generations, Outcome, Pending, RecordError, add_places};
 use crate::stack::{self, Desired};
 
+pub use applied::applied;
 pub use operation::Operation;
 pub use progress::{Event, Progress};
 pub use rotate::{Role, Rotation, rotate};

@@ -137,5 +137,5 @@ fn failed(step: &str, source: StepError) -> ApplyError {
 /// environment of a process are anybody's to read.
 async fn tell(container: &str, statements: &str) -> Result<(), StepError> {
     let arguments = stack::session(container);
-    Ok(process::feed(PODMAN, &arguments, statements.as_bytes(), PATIENCE).await?)
+    Ok(process::feed(PODMAN, &arguments, statements.as_bytes(), PATIENCE).await.map(drop)?)
 }

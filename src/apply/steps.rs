@@ -57,6 +57,12 @@ pub enum StepError {
     /// Files were replaced, the new ones were of no use, and the old ones are in place again.
     #[error(transparent)]
     Undone(Box<StepError>),
+    /// The services did not stand still while snapshots were taken of them.
+    #[error("the services did not stand still throughout: {} ms, and 2000 are allowed", after.as_millis())]
+    NotHeld {
+        /// How long they were to.
+        after: std::time::Duration,
+    },
     /// Units did not come up, or down.
     #[error("{}", .0.join("\n"))]
     Jobs(Vec<String>),

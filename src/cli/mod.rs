@@ -9,6 +9,7 @@ mod history;
 mod output;
 mod plan;
 mod secret;
+mod snapshot;
 mod status;
 mod time;
 
@@ -67,6 +68,8 @@ enum Command {
     History,
     /// Check every precondition and name the remedy of each that fails
     Doctor,
+    /// Take, list and delete snapshots of database, queue and photographs
+    Snapshot(snapshot::Arguments),
     /// List, set and rotate the secrets of the stack
     #[command(subcommand)]
     Secret(secret::Command),
@@ -78,6 +81,9 @@ enum Command {
     /// Finish an interrupted operation, if there is one (run by photos-resolve.service)
     #[command(hide = true)]
     Resolve,
+    /// Let the services go on that a snapshot has stopped (run by its guard)
+    #[command(hide = true)]
+    Thaw,
 }
 
 /// What every command gets.
@@ -140,6 +146,8 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             Command::Status => status::run(context).await,
             Command::History => history::run(context),
             Command::Doctor => doctor::run(context).await,
+            Command::Snapshot(arguments) => snapshot::run(context, arguments).await,
+            Command::Thaw => snapshot::thaw(context).await,
             Command::Secret(command) => secret::run(context, command).await,
             Command::Config(command) => config::run(context, &command),
             Command::Daemon => daemon::run(context).await,

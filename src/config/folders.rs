@@ -39,7 +39,7 @@ impl Claim<'_> {
         if self.whole {
             return vec![self.folder.clone()];
         }
-        let trees = [Tree::Live.folder(), Tree::Keep.folder(), "next", ".snapshots"];
+        let trees = [Tree::Live.folder(), Tree::Keep.folder(), "next", ".snapshots", "replaced"];
         trees.map(|name| self.folder.join(name)).to_vec()
     }
 }

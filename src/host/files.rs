@@ -97,6 +97,15 @@ pub fn write(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
     sync_folder(path)
 }
 
+/// Writes a file that is not there yet, with its folders. Durable when the filesystem commits, and not before.
+pub fn create(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    make_parent(path)?;
+    let mut options = File::options();
+    let mut file = options.write(true).create_new(true).mode(mode).open(path).map_err(failed("create", path))?;
+    file.write_all(text.as_bytes()).map_err(failed("write", path))
+}
+
 /// Makes a set of changes: first everything is written aside, then all of it is renamed into place.
 ///
 /// If a rename fails, what was already changed is put back, and the error is that of the rename.
@@ -166,6 +175,22 @@ pub fn append(path: &Path, line: &str) -> Result<(), FileError> {
 pub fn commit(folder: &Path) -> Result<(), FileError> {
     let folder_file = File::open(folder).map_err(failed("open", folder))?;
     nix::unistd::syncfs(folder_file).map_err(|errno| failed("commit", folder)(errno.into()))
+}
+
+/// Removes a folder, which must be empty; one that is not there is fine.
+pub fn remove_folder(path: &Path) -> Result<(), FileError> {
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove the folder", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder with all files in it; one that is not there is fine. Follows no link.
+pub fn remove_tree(path: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove the folder", path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Removes files in the making that an interrupted run left in `folder`.

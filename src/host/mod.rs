@@ -4,8 +4,10 @@
 
 pub mod files;
 pub mod firewall;
+pub mod freezer;
 pub mod generator;
 pub mod immich;
+mod ioctl;
 pub mod journal;
 pub mod kernel;
 pub mod lock;
@@ -14,6 +16,7 @@ pub mod process;
 mod proxy;
 pub mod signals;
 pub mod storage;
+pub mod subvolume;
 pub mod systemd;
 pub mod watch;
 

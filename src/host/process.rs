@@ -51,11 +51,17 @@ pub fn run(program: &str, arguments: &[&OsStr]) -> Result<Output, ProcessError> 
     accept(program, output)
 }
 
-/// Runs `program` with `input` on its standard input, which no error repeats, and ends it after `patience`.
-pub async fn feed(program: &str, arguments: &[String], input: &[u8], patience: Duration) -> Result<(), ProcessError> {
+/// Runs `program` with `input` on its standard input, which no error repeats, and ends it after `patience`. Returns what
+/// it said.
+pub async fn feed(
+    program: &str,
+    arguments: &[String],
+    input: &[u8],
+    patience: Duration,
+) -> Result<String, ProcessError> {
     let not_run = |source| ProcessError::NotRun { program: program.to_owned(), source };
     let mut command = tokio::process::Command::from(prepare(program, arguments));
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(not_run)?;
     let work = async {
         if let Some(mut pipe) = child.stdin.take() {
@@ -65,7 +71,10 @@ pub async fn feed(program: &str, arguments: &[String], input: &[u8], patience: D
         child.wait_with_output().await
     };
     match tokio::time::timeout(patience, work).await {
-        Ok(output) => accept(program, output.map_err(not_run)?).map(drop),
+        Ok(output) => {
+            let output = accept(program, output.map_err(not_run)?)?;
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
         Err(_) => Err(ProcessError::Late { program: program.to_owned(), patience }),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use zbus::Variant;
 use zbus::proxy;
 use zbus::{ObjectPath, OwnedObjectPath, OwnedVariant};
 
@@ -16,6 +17,16 @@ pub type UnitRow = (String, String, String, String, String, String, OwnedObjectP
 )]
 pub trait Manager {
     fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<UnitRow>>;
+    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    fn freeze_unit(&self, name: &str) -> zbus::Result<()>;
+    fn thaw_unit(&self, name: &str) -> zbus::Result<()>;
+    fn start_transient_unit(
+        &self,
+        name: &str,
+        mode: &str,
+        properties: &[(&str, Variant<'_>)],
+        aux: &[(&str, Vec<(&str, Variant<'_>)>)],
+    ) -> zbus::Result<OwnedObjectPath>;
     fn subscribe(&self) -> zbus::Result<()>;
     fn reload(&self) -> zbus::Result<()>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;

@@ -6,25 +6,20 @@
 
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use btrfsutil::subvolume::Subvolume;
-use nix::libc;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
 
-use crate::host::process;
+use crate::host::{ioctl, process};
 use crate::model::{PlaceState, SubvolumeState};
-
-/// `FS_NOCOW_FL` of linux/fs.h: data is written in place.
-const FS_NOCOW_FL: libc::c_long = 0x0080_0000;
 
 /// How often the same place is set aside before a person has to look.
 const ASIDES: usize = 3;
 
 /// The inode of every subvolume's root (`BTRFS_FIRST_FREE_OBJECTID`), and of nothing else on BTRFS.
-const SUBVOLUME_ROOT: u64 = 256;
+pub(super) const SUBVOLUME_ROOT: u64 = 256;
 
 /// Why a place could not be made or mended.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +46,12 @@ pub enum StorageError {
         #[source]
         source: btrfsutil::BtrfsUtilError,
     },
+    /// A file or folder.
+    #[error(transparent)]
+    File(#[from] super::files::FileError),
+    /// There is something else, or nothing.
+    #[error("{} is not a subvolume", .0.display())]
+    NotASubvolume(PathBuf),
     /// The kernel accepted the flag and did not keep it, as it does for what is not empty (`ioctl_iflags`(2)).
     #[error("NOCOW did not stay set on {}", .0.display())]
     NocowLost(PathBuf),
@@ -71,7 +72,7 @@ pub enum StorageError {
     },
 }
 
-fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StorageError + 'a {
+pub(super) fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StorageError + 'a {
     move |source| StorageError::Io { doing, path: path.to_owned(), source }
 }
 
@@ -183,15 +184,14 @@ pub fn set_owner(path: &Path, owner: u32, mode: u32) -> Result<(), StorageError>
 /// Sets NOCOW on an empty folder and reads it back.
 pub fn set_nocow(path: &Path) -> Result<(), StorageError> {
     let folder = File::open(path).map_err(io_error("open", path))?;
-    let flags = ioctl::read_flags(&folder).map_err(io_error("read the flags of", path))?;
-    ioctl::write_flags(&folder, flags | FS_NOCOW_FL).map_err(io_error("set NOCOW on", path))?;
+    ioctl::set_nocow(&folder).map_err(io_error("set NOCOW on", path))?;
     if has_nocow(path)? { Ok(()) } else { Err(StorageError::NocowLost(path.to_owned())) }
 }
 
-fn has_nocow(path: &Path) -> Result<bool, StorageError> {
+/// Whether new files in this folder are NOCOW.
+pub fn has_nocow(path: &Path) -> Result<bool, StorageError> {
     let folder = File::open(path).map_err(io_error("open", path))?;
-    let flags = ioctl::read_flags(&folder).map_err(io_error("read the flags of", path))?;
-    Ok(flags & FS_NOCOW_FL != 0)
+    ioctl::has_nocow(&folder).map_err(io_error("read the flags of", path))
 }
 
 /// Gives a fresh subvolume the type that container-selinux lets containers write; files made in it
@@ -259,30 +259,4 @@ fn unescape(field: &str) -> String {
         .iter()
         .zip([" ", "\t", "\n", "\\"])
         .fold(field.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
-}
-
-/// The two ioctls that libbtrfsutil lacks (docs/adr/0003).
-#[allow(unsafe_code)]
-mod ioctl {
-    use super::{AsRawFd, File, io, libc};
-
-    mod raw {
-        use nix::libc;
-        // FS_IOC_GETFLAGS and FS_IOC_SETFLAGS of linux/fs.h: declared with `long`, though `int` is moved.
-        nix::ioctl_read!(get_flags, b'f', 1, libc::c_long);
-        nix::ioctl_write_ptr!(set_flags, b'f', 2, libc::c_long);
-    }
-
-    pub fn read_flags(folder: &File) -> io::Result<libc::c_long> {
-        let mut flags: libc::c_long = 0;
-        // SAFETY: the descriptor is open for the call, and the kernel writes at most a long.
-        unsafe { raw::get_flags(folder.as_raw_fd(), &raw mut flags) }?;
-        Ok(flags)
-    }
-
-    pub fn write_flags(folder: &File, flags: libc::c_long) -> io::Result<()> {
-        // SAFETY: the descriptor is open for the call, and the kernel reads at most a long.
-        unsafe { raw::set_flags(folder.as_raw_fd(), &raw const flags) }?;
-        Ok(())
-    }
 }

@@ -93,7 +93,7 @@ pub enum JobNews<'a> {
 #[derive(Debug)]
 pub struct Systemd {
     bus: Connection,
-    manager: ManagerProxy<'static>,
+    pub(super) manager: ManagerProxy<'static>,
     /// systemd sends signals of jobs to subscribers only, and takes one subscription per connection.
     subscribed: OnceCell<()>,
 }
@@ -116,6 +116,14 @@ impl Systemd {
         });
         let states = try_join_all(reads).await?;
         Ok(states.into_iter().filter_map(|(name, state)| Some((name.parse().ok()?, state))).collect())
+    }
+
+    /// A property that is text, of a unit; none where the unit has no such property.
+    pub(super) async fn property(&self, unit: &UnitName, name: &str) -> Result<Option<String>, SystemdError> {
+        let path = self.manager.load_unit(unit.as_str()).await.map_err(SystemdError::Unreachable)?;
+        let proxy = PropertiesProxy::new(&self.bus, SERVICE, path).await.map_err(SystemdError::Unreachable)?;
+        let value = proxy.get(UNIT_INTERFACE, name).await.map_err(SystemdError::Unreachable)?;
+        Ok(<&str>::try_from(&value).ok().map(str::to_owned))
     }
 
     async fn unit(&self, path: &OwnedObjectPath, job: bool) -> Result<UnitState, SystemdError> {
@@ -187,6 +195,11 @@ impl Systemd {
         Ok(results)
     }
 
+    /// Requests `verb` and does not wait for what becomes of it.
+    pub async fn ask(&self, verb: Verb, unit: &UnitName) -> Result<(), SystemdError> {
+        self.request(verb, unit).await.map(drop)
+    }
+
     async fn request(&self, verb: Verb, unit: &UnitName) -> Result<OwnedObjectPath, SystemdError> {
         let name = unit.as_str();
         // `replace`: an operator's own conflicting job that is still waiting gives way, as with systemctl.
@@ -200,7 +213,7 @@ impl Systemd {
     }
 }
 
-fn refused(verb: &'static str, what: &str, source: zbus::Error) -> SystemdError {
+pub(super) fn refused(verb: &'static str, what: &str, source: zbus::Error) -> SystemdError {
     SystemdError::Refused { verb, what: what.to_owned(), source }
 }
 

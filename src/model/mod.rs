@@ -10,6 +10,7 @@ mod name;
 mod path;
 mod refusal;
 mod service;
+mod snapshot;
 mod state;
 mod storage;
 mod value;
@@ -19,6 +20,7 @@ pub use name::{EnvironmentName, NetworkName, SecretName, UnitName};
 pub use path::{HostPath, Root};
 pub use refusal::Refusal;
 pub use service::{Component, Service};
+pub use snapshot::{SnapshotId, SubvolumeUuid};
 pub use state::{
     ActiveState, ContainerState, FileKind, FileState, HASH_LABEL, Kernel, LoadState, NetworkState, PlaceState,
     PodmanState, RolePassword, SecretState, SubvolumeState, UnitState,

@@ -82,6 +82,12 @@ impl Subvolume {
         }
     }
 
+    /// Whether it is in every snapshot. Of what lies in the live tree, Immich can make the rest again; that is in
+    /// those that are taken to go back to as a whole.
+    pub const fn in_snapshots(self) -> bool {
+        matches!(self, Self::Postgres | Self::Redis | Self::Media | Self::Icloud)
+    }
+
     /// Whether `storage.databases` moves it.
     pub const fn is_database(self) -> bool {
         matches!(self, Self::Postgres | Self::Redis)

@@ -21,13 +21,13 @@ use serde::Serialize;
 use crate::config::Settings;
 use crate::model::layout::STATE;
 use crate::model::{
-    Component, Digest, HostPath, ImageRef, Invalid, NetworkName, PostgresMajor, Refusal, SecretName, Service, Subnet,
-    Subvolume, UnitName,
+    Component, Digest, HostPath, ImageRef, Invalid, NetworkName, PostgresMajor, Refusal, SecretName, Service,
+    SnapshotId, Subnet, Subvolume, Tree, UnitName,
 };
 use images::Images;
 use places::Places;
 
-pub use postgres::{NO_STATEMENT, password_statement, session};
+pub use postgres::{CHECKPOINT, NO_STATEMENT, password_statement, session};
 pub use unit::MARKER;
 
 /// Where the agent's quadlets lie.
@@ -36,6 +36,10 @@ pub const QUADLETS: &str = "/etc/containers/systemd/photos-agent";
 pub const UNITS: &str = "/etc/systemd/system";
 /// The unit that starts and stops everything.
 pub const TARGET: &str = "photos.target";
+/// The folder of snapshots on each disk.
+const SNAPSHOTS: &str = ".snapshots";
+/// The slice in which all services run.
+pub const SLICE: &str = "photos.slice";
 /// The unit that finishes an interrupted operation before the services start.
 pub const RESOLVE: &str = "photos-resolve.service";
 /// The unit that loads the firewall's rules.
@@ -80,6 +84,10 @@ pub struct Desired {
     pub folders: Vec<Folder>,
     /// All subvolumes, in the order in which they are created.
     pub subvolumes: Vec<SubvolumePlace>,
+    /// The filesystems that hold what goes back together.
+    pub disks: Vec<Disk>,
+    /// Where a snapshot has its manifest; what is on other disks lies there under the same name.
+    pub snapshots: HostPath,
     /// Podman secrets that must exist.
     pub secrets: Vec<SecretName>,
     /// Networks, in the order in which they are made.
@@ -118,6 +126,43 @@ pub struct SubvolumePlace {
     pub subvolume: Subvolume,
     /// Where.
     pub path: HostPath,
+}
+
+/// A folder of the configuration with a live tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// `storage.root` or `storage.databases`.
+    pub base: HostPath,
+    /// What lies in its live tree.
+    pub subvolumes: Vec<Subvolume>,
+}
+
+impl Disk {
+    /// What the services have mounted.
+    pub fn live(&self) -> HostPath {
+        self.base.join(Tree::Live.folder())
+    }
+
+    /// What is being made to take the live tree's place.
+    pub fn next(&self) -> HostPath {
+        self.base.join("next")
+    }
+
+    /// A folder for each snapshot.
+    pub fn snapshots(&self) -> HostPath {
+        self.base.join(SNAPSHOTS)
+    }
+
+    /// Where a snapshot has one of its subvolumes: each in a folder of its own, since the kernel makes two in one folder
+    /// in turn, and with a name that it keeps, since one that is read-only cannot be moved to another folder.
+    pub fn shot(&self, id: &SnapshotId, part: Subvolume) -> HostPath {
+        self.snapshots().join(id.as_str()).join(part.name()).join("snapshot")
+    }
+
+    /// Live trees that were replaced, each under the number of the operation that did.
+    pub fn replaced(&self) -> HostPath {
+        self.base.join("replaced")
+    }
 }
 
 /// A Podman network.
@@ -209,6 +254,8 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
     Ok(Desired {
         folders: own_folders().into_iter().chain(context.places.folders()).collect(),
         subvolumes: context.places.subvolumes(),
+        disks: context.places.disks(),
+        snapshots: context.places.snapshots(),
         secrets: vec![SecretName::constant(DATABASE_PASSWORD)],
         networks,
         images: context.images.written(),

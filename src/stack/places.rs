@@ -1,6 +1,6 @@
 //! Where every folder and subvolume lies.
 
-use super::{Folder, Refusal, SubvolumePlace};
+use super::{Disk, Folder, Refusal, SNAPSHOTS, SubvolumePlace};
 use crate::config::Storage;
 use crate::model::layout::STATE;
 use crate::model::{HostPath, Subvolume, Tree};
@@ -35,6 +35,20 @@ impl Places {
         self.folders.iter().map(|path| Folder { path: path.clone(), mode: FOLDER_MODE, ours: false }).collect()
     }
 
+    /// Where manifests lie.
+    pub(super) fn snapshots(&self) -> HostPath {
+        self.root.join(SNAPSHOTS)
+    }
+
+    /// Where live trees lie, that of `storage.root` first.
+    pub(super) fn disks(&self) -> Vec<Disk> {
+        let live = || Subvolume::ALL.into_iter().filter(|subvolume| subvolume.tree() == Tree::Live);
+        let all_on = |base: &HostPath| live().filter(|subvolume| self.base(*subvolume) == base).collect();
+        let mut bases = vec![&self.root, &self.databases];
+        bases.dedup();
+        bases.into_iter().map(|base| Disk { base: base.clone(), subvolumes: all_on(base) }).collect()
+    }
+
     /// All subvolumes.
     pub(super) fn subvolumes(&self) -> Vec<SubvolumePlace> {
         Subvolume::ALL.map(|subvolume| SubvolumePlace { subvolume, path: self.of(subvolume) }).into()
@@ -63,7 +77,7 @@ fn check(places: &Places) -> Result<(), Refusal> {
             let why = format!("{inside} would lie in {path}, the subvolume of {}.", subvolume.name());
             return Err(refusal(why));
         }
-        let taken = [&places.root, &places.databases].map(|base| base.join(".snapshots"));
+        let taken = [&places.root, &places.databases].map(|base| base.join(SNAPSHOTS));
         if let Some(taken) = taken.iter().chain([&HostPath::constant(STATE)]).find(|taken| path.starts_with(taken)) {
             return Err(refusal(format!("{path} would lie in {taken}, which the agent keeps for itself.")));
         }

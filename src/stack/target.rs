@@ -1,12 +1,11 @@
 //! The target that upholds the services, the slice that they run in, and the unit that holds them back.
 
 use super::unit::Unit;
-use super::{DesiredFile, RESOLVE, Refusal, TARGET, UNITS};
+use super::{DesiredFile, RESOLVE, Refusal, SLICE, TARGET, UNITS};
 use crate::model::{HostPath, Service, UnitName};
 use crate::quadlet::Value;
 
 const TARGET_BASE: &str = include_str!("../../systemd/photos.target");
-const SLICE: &str = "photos.slice";
 const RESOLVE_BASE: &str = include_str!("../../systemd/photos-resolve.service");
 const SLICE_BASE: &str = include_str!("../../systemd/photos.slice");
 

@@ -33,8 +33,20 @@ enum World {
 const NOUNS: &[&str] = &["catalogue", "model"];
 const DECISIONS: &[&str] = &["catalogue", "config", "model", "quadlet", "stack"];
 const EFFECTS: &[&str] = &["catalogue", "config", "host", "model", "observe", "plan", "quadlet", "record", "stack"];
-const DOORS: &[&str] =
-    &["apply", "catalogue", "config", "host", "log", "model", "observe", "plan", "quadlet", "record", "stack"];
+const DOORS: &[&str] = &[
+    "apply",
+    "catalogue",
+    "config",
+    "host",
+    "log",
+    "model",
+    "observe",
+    "plan",
+    "quadlet",
+    "record",
+    "snapshot",
+    "stack",
+];
 
 const ROOMS: &[Room] = &[
     Room { name: "model", sees: &[], world: World::Pure },
@@ -48,6 +60,11 @@ const ROOMS: &[Room] = &[
     Room { name: "log", sees: &[], world: World::Effects },
     Room { name: "observe", sees: EFFECTS, world: World::Effects },
     Room { name: "apply", sees: EFFECTS, world: World::Effects },
+    Room {
+        name: "snapshot",
+        sees: &["apply", "catalogue", "config", "host", "model", "observe", "plan", "quadlet", "record", "stack"],
+        world: World::Effects,
+    },
     Room { name: "agent", sees: DOORS, world: World::Effects },
     // The commands; `photos-agent daemon` is one of them.
     Room {
@@ -64,6 +81,7 @@ const ROOMS: &[Room] = &[
             "plan",
             "quadlet",
             "record",
+            "snapshot",
             "stack",
         ],
         world: World::Effects,

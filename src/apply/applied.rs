@@ -7,7 +7,7 @@ use crate::config::{self, Loaded, Source};
 use crate::record::Generation;
 
 /// It, unless this agent does not understand it any more.
-pub(super) fn applied(last: Generation) -> Option<Loaded> {
+pub fn applied(last: Generation) -> Option<Loaded> {
     config::parse(&sources(last.config)).ok()
 }
 

@@ -1,0 +1,165 @@
+//! Takes a snapshot: what can be slow before, the moment, and then what makes it one.
+//!
+//! The manifest is last. Whatever dies before it leaves debris, which the next one removes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::apply::{ApplyError, Event, LOCK, Operation, Progress, StepError};
+use crate::host::storage::{self, StorageError};
+use crate::host::subvolume::{self, Shot, shoot};
+use crate::host::{Host, files, lock};
+use crate::model::{ActiveState, Refusal, Root, SnapshotId, Subvolume, UnitName};
+use crate::plan::Gate;
+use crate::record::{Manifest, Outcome, Part, Pending, Snapshots};
+use crate::snapshot::debris::remove_all;
+use crate::snapshot::frozen::shoot_frozen;
+use crate::snapshot::{Applied, database, failed, remove_debris};
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Why.
+    pub reason: String,
+    /// Never prune it.
+    pub keep: bool,
+    /// What Immich can make again, too.
+    pub whole: bool,
+    /// The command.
+    pub command: String,
+    /// Who gave it.
+    pub by: String,
+}
+
+/// A part: what it is, and where.
+struct Place {
+    part: Subvolume,
+    live: PathBuf,
+    shot: PathBuf,
+}
+
+/// Takes one under the one lock.
+pub async fn create(host: &Host, request: &Request, progress: &mut dyn Progress) -> Result<Manifest, ApplyError> {
+    let _lock = lock::take(&host.root.join(LOCK), &request.command, lock::PATIENCE).await?;
+    refuse_open_operation(&host.root)?;
+    let applied = Applied::read(&host.root)?;
+    let snapshots = applied.snapshots(&host.root);
+    remove_debris(&host.root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
+    let now = Timestamp::now();
+    let taken = snapshots.names()?;
+    let is_free = |number: &u32| !taken.contains(&SnapshotId::of(now, *number));
+    let id = SnapshotId::of(now, (1..u32::MAX).find(is_free).unwrap_or(u32::MAX));
+
+    let mut operation = Operation::begin(&host.root, &request.command)?;
+    let step = format!("take snapshot {id}");
+    progress.hear(Event::Step { step: &step, reason: &request.reason });
+    let begun = operation.begin_step(step.clone(), &request.reason, Gate::Open, false)?;
+    let places = places(&host.root, &applied, &id, request.whole);
+    match take(host, &applied, &snapshots, &places, &id, request).await {
+        Ok(manifest) => {
+            operation.step_done(begun);
+            operation.finish(Outcome::Done, Some(applied.generation.number))?;
+            Ok(manifest)
+        }
+        Err(source) => {
+            let reason = crate::observe::chain(&source);
+            if let Err(left) = remove_all(&host.root, &applied.desired.disks, &id) {
+                tracing::warn!("what was taken of it is left to the next one: {}", crate::observe::chain(&left));
+            }
+            operation.finish(Outcome::Failed(reason), None)?;
+            Err(ApplyError::Step { step, source: Box::new(source) })
+        }
+    }
+}
+
+/// Of what is half-changed there is no moment worth keeping.
+fn refuse_open_operation(root: &Root) -> Result<(), ApplyError> {
+    let Some(open) = Pending::read(root)? else { return Ok(()) };
+    let why = format!("({}) was begun and not ended, so that a snapshot would be of something half-done", open.command);
+    let refusal = Refusal::new(format!("operation {}", open.id), why, "photos-agent apply");
+    Err(ApplyError::Refused(vec![refusal]))
+}
+
+fn places(root: &Root, applied: &Applied, id: &SnapshotId, whole: bool) -> Vec<Place> {
+    let of = |disk: &crate::stack::Disk, part: Subvolume| {
+        let live = root.join(disk.live().join(part.name()).as_path());
+        Place { part, live, shot: root.join(disk.shot(id, part).as_path()) }
+    };
+    let wanted = |part: &Subvolume| whole || part.in_snapshots();
+    let disks = applied.desired.disks.iter();
+    disks.flat_map(|disk| disk.subvolumes.iter().copied().filter(wanted).map(move |part| of(disk, part))).collect()
+}
+
+async fn take(
+    host: &Host,
+    applied: &Applied,
+    snapshots: &Snapshots,
+    places: &[Place],
+    id: &SnapshotId,
+    request: &Request,
+) -> Result<Manifest, StepError> {
+    for place in places {
+        subvolume::make_private_folder(place.shot.parent().unwrap_or(&place.shot))?;
+    }
+    let services: Vec<UnitName> = applied.desired.services.iter().map(|service| service.unit.clone()).collect();
+    let states = host.systemd().await?.units(&services).await?;
+    let runs = states.values().any(|state| !matches!(state.active, ActiveState::Inactive | ActiveState::Failed));
+    let database_runs = states.iter().any(|(unit, state)| {
+        unit.as_str() == crate::model::Service::Postgres.unit() && state.active == ActiveState::Active
+    });
+    let database = if database_runs { Some(database::checkpoint().await?) } else { None };
+    for disk in &applied.desired.disks {
+        files::commit(&host.root.join(disk.base.as_path()))?;
+    }
+    let shots = places.iter().map(|place| Shot::new(&place.live, &place.shot));
+    let shots = shots.collect::<Result<Vec<_>, _>>()?;
+    let frozen = if runs {
+        shoot_frozen(host, id, &shots, &services).await?
+    } else {
+        shoot(&shots)?;
+        Duration::ZERO
+    };
+    let created = Timestamp::now();
+
+    let parts = places.iter().map(identify).collect::<Result<BTreeMap<_, _>, _>>()?;
+    let generation = &applied.generation;
+    let files = generation.files.iter().map(|(path, text)| (path.to_string(), text.clone()));
+    let texts = generation.config.clone().into_iter().chain(files).collect();
+    let texts = snapshots.write_texts(id, &texts)?;
+    for disk in &applied.desired.disks {
+        subvolume::commit(&host.root.join(disk.snapshots().as_path()))?;
+    }
+    let manifest = Manifest {
+        schema: 0,
+        id: id.clone(),
+        created,
+        reason: request.reason.clone(),
+        command: request.command.clone(),
+        by: request.by.clone(),
+        keep: request.keep,
+        frozen_us: u64::try_from(frozen.as_micros()).unwrap_or(u64::MAX),
+        parts,
+        release: generation.release.clone(),
+        database,
+        generation: generation.number,
+        images: generation.images.clone(),
+        texts,
+        agent: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    snapshots.put(&manifest)?;
+    Ok(manifest)
+}
+
+/// What a part has become.
+fn identify(place: &Place) -> Result<(Subvolume, Part), StorageError> {
+    let unknown = || StorageError::NotASubvolume(place.shot.clone());
+    let found = subvolume::identify(&place.shot)?.ok_or_else(unknown)?;
+    if place.part.nocow() && !storage::has_nocow(&place.shot)? {
+        return Err(StorageError::NocowLost(place.shot.clone()));
+    }
+    let (uuid, of) = found.uuid.zip(found.parent).ok_or_else(unknown)?;
+    Ok((place.part, Part { uuid, of, generation: found.made_in }))
+}

@@ -1,0 +1,70 @@
+//! The moment: everything stands still, the snapshots are taken, everything goes on.
+//!
+//! Between freeze and thaw there is nothing but the kernel's work. A guard of systemd's thaws after two seconds whatever
+//! has become of the agent; what was taken of a moment that did not hold is thrown away by whoever called.
+
+use std::time::{Duration, Instant};
+
+use crate::apply::StepError;
+use crate::host::Host;
+use crate::host::subvolume::{Shot, shoot};
+use crate::host::systemd::{Systemd, SystemdError, Verb};
+use crate::model::{SnapshotId, UnitName};
+use crate::stack::SLICE;
+
+/// Longest time that the services may stand still. A phone that uploads waits longer than that for an answer.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Where the guard finds the agent.
+const AGENT: &str = "/usr/bin/photos-agent";
+
+/// systemd's word for a unit that was to be restarted while it was frozen: the restart stays in its queue for good.
+const STUCK: &str = "auto-restart-queued";
+
+/// Takes all of them while the slice stands still. Returns how long it did.
+pub(super) async fn shoot_frozen(
+    host: &Host,
+    id: &SnapshotId,
+    shots: &[Shot],
+    services: &[UnitName],
+) -> Result<Duration, StepError> {
+    let systemd = host.systemd().await?;
+    let slice = UnitName::constant(SLICE);
+    let timer = UnitName::constant(format!("photos-thaw-{id}.timer"));
+    systemd.guard(&timer, &slice, LIMIT, &[AGENT, "thaw"]).await?;
+    let begun = Instant::now();
+    let taken = take(systemd, &slice, shots).await;
+    systemd.thaw(&slice).await?;
+    let frozen = begun.elapsed();
+    // Thawed by us: it has nothing to do any more, and where it has already done it, it is gone.
+    let _ = systemd.dismiss(&timer).await;
+    start_stuck(systemd, services).await?;
+    if taken? && frozen < LIMIT {
+        return Ok(frozen);
+    }
+    Err(StepError::NotHeld { after: frozen })
+}
+
+/// Whether the slice stood still from before the first to after the last.
+async fn take(systemd: &Systemd, slice: &UnitName, shots: &[Shot]) -> Result<bool, StepError> {
+    systemd.freeze(slice).await?;
+    shoot(shots)?;
+    Ok(systemd.is_frozen(slice).await?)
+}
+
+/// Thaws the slice and starts what the freeze left waiting: what the guard runs, and what may be run at any time.
+pub async fn thaw(host: &Host, services: &[UnitName]) -> Result<(), SystemdError> {
+    let systemd = host.systemd().await?;
+    // One that is not frozen, or that there is none of, needs no thaw.
+    let _ = systemd.thaw(&UnitName::constant(SLICE)).await;
+    start_stuck(systemd, services).await
+}
+
+async fn start_stuck(systemd: &Systemd, services: &[UnitName]) -> Result<(), SystemdError> {
+    for (unit, state) in systemd.units(services).await? {
+        if state.sub == STUCK {
+            systemd.ask(Verb::Start, &unit).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Snapshots: one moment of database, queue and photographs, read-only and side by side.
+//!
+//! What a snapshot is of stands in its manifest (`record`); which ones are kept is decided in `plan`. This room takes
+//! them and tidies up after itself. It never deletes a folder with a manifest without being told which.
+
+mod create;
+mod database;
+mod debris;
+mod frozen;
+
+use crate::apply::{ApplyError, StepError, applied};
+use crate::config::Loaded;
+use crate::model::{Refusal, Root};
+use crate::observe::{FactsError, facts};
+use crate::record::{Generation, Generations, Snapshots};
+use crate::stack::{self, Desired};
+
+pub use create::{Request, create};
+pub use debris::remove_debris;
+pub use frozen::thaw;
+
+/// What runs, as it was applied: neither the files nor Podman are asked.
+#[derive(Debug)]
+pub struct Applied {
+    /// Its record.
+    pub generation: Generation,
+    /// Its configuration.
+    pub loaded: Loaded,
+    /// Its stack.
+    pub desired: Desired,
+}
+
+impl Applied {
+    /// Reads it; where nothing was ever applied, there is nothing to take a snapshot of.
+    pub fn read(root: &Root) -> Result<Self, ApplyError> {
+        let refused = |refusal| ApplyError::Refused(vec![refusal]);
+        let Some(generation) = Generations::new(root).last()? else {
+            let why = "was never applied on this host, so there is nothing that a snapshot could be of";
+            return Err(refused(Refusal::new("the configuration", why, "photos-agent apply")));
+        };
+        let number = generation.number;
+        let Some(loaded) = applied(generation.clone()) else {
+            let what = format!("the configuration of generation {number}");
+            let why = "is not understood by this photos-agent";
+            return Err(refused(Refusal::new(what, why, "photos-agent config check; photos-agent apply")));
+        };
+        let facts = facts(root, &loaded.settings).map_err(|error| match error {
+            FactsError::Record(error) => ApplyError::Record(error),
+            FactsError::Refused(refusal) => refused(refusal),
+        })?;
+        let desired = stack::desire(&loaded.settings, &facts).map_err(refused)?;
+        Ok(Self { generation, loaded, desired })
+    }
+
+    /// Its snapshots.
+    pub fn snapshots(&self, root: &Root) -> Snapshots {
+        Snapshots::new(root.join(self.desired.snapshots.as_path()))
+    }
+}
+
+fn failed(step: &str, source: impl Into<StepError>) -> ApplyError {
+    ApplyError::Step { step: step.to_owned(), source: Box::new(source.into()) }
+}
