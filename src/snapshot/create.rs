@@ -16,7 +16,7 @@ use crate::model::{ActiveState, Refusal, Root, SnapshotId, Subvolume, UnitName};
 use crate::plan::Gate;
 use crate::record::{Manifest, Outcome, Part, Pending, Snapshots};
 use crate::snapshot::debris::remove_all;
-use crate::snapshot::frozen::shoot_frozen;
+use crate::snapshot::frozen::{refuse_frozen, shoot_frozen};
 use crate::snapshot::{Applied, database, failed, remove_debris};
 
 /// What is asked for.
@@ -45,6 +45,7 @@ struct Place {
 pub async fn create(host: &Host, request: &Request, progress: &mut dyn Progress) -> Result<Manifest, ApplyError> {
     let _lock = lock::take(&host.root.join(LOCK), &request.command, lock::PATIENCE).await?;
     refuse_open_operation(&host.root)?;
+    refuse_frozen(host).await?;
     let applied = Applied::read(&host.root)?;
     let snapshots = applied.snapshots(&host.root);
     remove_debris(&host.root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;

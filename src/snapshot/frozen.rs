@@ -5,11 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::apply::StepError;
+use crate::apply::{ApplyError, StepError};
 use crate::host::Host;
 use crate::host::subvolume::{Shot, shoot};
 use crate::host::systemd::{Systemd, SystemdError, Verb};
-use crate::model::{SnapshotId, UnitName};
+use crate::model::{Refusal, SnapshotId, UnitName};
+use crate::snapshot::failed;
 use crate::stack::SLICE;
 
 /// Longest time that the services may stand still. A phone that uploads waits longer than that for an answer.
@@ -34,15 +35,27 @@ pub(super) async fn shoot_frozen(
     systemd.guard(&timer, &slice, LIMIT, &[AGENT, "thaw"]).await?;
     let begun = Instant::now();
     let taken = take(systemd, &slice, shots).await;
-    systemd.thaw(&slice).await?;
+    let thawed = systemd.thaw(&slice).await;
     let frozen = begun.elapsed();
-    // Thawed by us: it has nothing to do any more, and where it has already done it, it is gone.
+    let held = taken?;
+    // Where this fails, the guard is still there.
+    thawed?;
+    // It has nothing to do any more, and where it has already done it, it is gone.
     let _ = systemd.dismiss(&timer).await;
     start_stuck(systemd, services).await?;
-    if taken? && frozen < LIMIT {
-        return Ok(frozen);
+    if held && frozen < LIMIT { Ok(frozen) } else { Err(StepError::NotHeld { after: frozen }) }
+}
+
+/// Refuses where somebody else has stopped the services: whatever is asked of them waits for ever, and their thaw would
+/// come in the middle.
+pub(super) async fn refuse_frozen(host: &Host) -> Result<(), ApplyError> {
+    let slice = UnitName::constant(SLICE);
+    let systemd = host.systemd().await.map_err(|error| failed("look at the services", error))?;
+    if !systemd.is_frozen(&slice).await.map_err(|error| failed("look at the services", error))? {
+        return Ok(());
     }
-    Err(StepError::NotHeld { after: frozen })
+    let why = "is frozen, and not by this command: nothing in it can answer";
+    Err(ApplyError::Refused(vec![Refusal::new(SLICE, why, format!("systemctl thaw {SLICE}"))]))
 }
 
 /// Whether the slice stood still from before the first to after the last.

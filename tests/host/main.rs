@@ -19,6 +19,7 @@ mod operator;
 mod reboot;
 mod rotate;
 mod secrets;
+mod snapshot;
 mod steadfast;
 mod storage;
 mod support;

@@ -1,0 +1,203 @@
+//! Snapshots of a stack that is written to: rows and files are of the same moment, and nobody notices.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use crate::support::Host;
+
+const SNAPSHOTS: &str = "/var/lib/photos/.snapshots";
+const LIVE: &str = "/var/lib/photos/live";
+
+/// Size of each file of writer.py, in bytes.
+const SIZE: &str = "3000c";
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// From the environment, for `make test-faults`.
+fn number(name: &str, usual: usize) -> usize {
+    std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
+}
+
+/// What a database and a library say that there is.
+struct Seen {
+    rows: BTreeSet<u64>,
+    files: BTreeSet<u64>,
+    /// Rows that the writer was told of.
+    told: BTreeSet<u64>,
+}
+
+impl Seen {
+    /// Starts a database on a clone of the one, and looks into the other.
+    fn look(host: &Host, postgres: &str, media: &str) -> Self {
+        let clone = "/var/lib/photos/opened";
+        host.ok(&format!("btrfs -q subvolume snapshot {postgres} {clone}"));
+        let image = host.ok("podman inspect -f '{{.Image}}' immich-postgres");
+        let script = "pg_ctl -D $PGDATA -o '-c listen_addresses= -c recovery_init_sync_method=syncfs' -w -t 60 start >&2 && \
+                      psql -U postgres -d immich -Atc 'SELECT id FROM writer' && pg_ctl -D $PGDATA -w -m fast stop >&2";
+        let rows = host.ok(&format!(
+            "podman run --rm --network=none --user=999:999 --tmpfs=/run/postgresql:mode=1777 --tmpfs=/etc/postgresql:mode=1777 \
+             -v {clone}:/var/lib/postgresql/data --entrypoint=sh {image} -c \"{script}\" 2>/root/opened.log || {{ cat /root/opened.log; false; }}"
+        ));
+        let log = host.ok("cat /root/opened.log");
+        assert!(log.contains("database system is ready"), "{log}");
+        host.ok(&format!("btrfs -q subvolume delete {clone}"));
+        let folder = format!("{media}/library/writer");
+        let whole = format!("find {folder} -name '*.jpg' -size {SIZE} -printf '%f\\n' | tr -d .jpg");
+        Self {
+            rows: numbers(&rows),
+            files: numbers(&host.ok(&whole)),
+            told: numbers(&host.ok(&format!("cat {folder}/*.told"))),
+        }
+    }
+
+    /// Rows without their file, and rows that were told of and are not there.
+    fn disagree(&self) -> (usize, usize) {
+        (self.rows.difference(&self.files).count(), self.told.difference(&self.rows).count())
+    }
+}
+
+fn numbers(text: &str) -> BTreeSet<u64> {
+    // A line that was being written is none yet.
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// Starts the writer in the server's container.
+fn start_writer(host: &Host) -> std::process::Child {
+    host.write("/root/writer.py", include_str!("writer.py"));
+    let writer = host.start("podman exec -i immich-server python3 - </root/writer.py >/root/writer.log 2>&1");
+    host.wait_for("grep -q writing /root/writer.log", 30);
+    writer
+}
+
+fn rows(host: &Host) -> u64 {
+    host.ok("podman exec -u postgres immich-postgres psql -U postgres -d immich -Atc 'SELECT count(*) FROM writer'")
+        .parse()
+        .expect("a number")
+}
+
+#[test]
+fn rows_and_files_are_of_one_moment_and_the_writer_notices_nothing() {
+    let (snapshots, opened) = (number("SNAPSHOTS", 12), number("OPENED", 3));
+    let host = Host::converged("moment");
+    let mut writer = start_writer(&host);
+    host.ok("sleep 2");
+    let (before, begun) = (rows(&host), std::time::Instant::now());
+    let mut frozen = Vec::new();
+    let mut ids = Vec::new();
+    for _ in 0..snapshots {
+        let id = host
+            .ok("photos-agent snapshot --json --reason 'under load' | tee /root/snapshot.json | jq -r .snapshot.id");
+        frozen.push(host.ok("jq .snapshot.frozen_us /root/snapshot.json").parse::<u64>().expect("a number"));
+        ids.push(id);
+    }
+    let rate = (rows(&host) - before) / begun.elapsed().as_secs().max(1);
+    assert_eq!(host.ok("cat /root/writer.log"), "writing", "no connection was lost");
+    assert!(writer.try_wait().expect("it is ours").is_none(), "it writes on");
+    frozen.sort_unstable();
+    say(&format!(
+        "{snapshots} snapshots under {rate} rows and files a second: stood still for {} us in the middle, {} at most",
+        frozen[frozen.len() / 2],
+        frozen[frozen.len() - 1]
+    ));
+
+    // That the look tells: of two moments, a quarter of a second apart.
+    host.ok(&format!(
+        "cd /var/lib/photos && mkdir apart && btrfs -q subvolume snapshot -r {LIVE}/media apart/media && sleep 0.25 && \
+         btrfs -q subvolume snapshot -r {LIVE}/postgres apart/postgres"
+    ));
+    let apart = Seen::look(&host, "/var/lib/photos/apart/postgres", "/var/lib/photos/apart/media");
+    assert!(apart.disagree().0 > 0, "snapshots of two moments disagree");
+
+    for id in ids.iter().rev().step_by((snapshots / opened).max(1)).take(opened) {
+        let folder = format!("{SNAPSHOTS}/{id}");
+        let seen = Seen::look(&host, &format!("{folder}/postgres/snapshot"), &format!("{folder}/media/snapshot"));
+        assert!(seen.rows.len() > 50, "{id}: {} rows", seen.rows.len());
+        assert_eq!(seen.disagree(), (0, 0), "{id}: rows without their file, lost commits");
+        host.ok(&format!(
+            "redis=$(ls -d {folder}/redis/snapshot/appendonlydir) && test -s $redis/*.incr.aof -o -s $redis/*.base.rdb"
+        ));
+    }
+    host.ok("systemctl show -P FreezerState photos.slice | grep -qx running");
+    host.run("podman exec immich-server pkill -f '^python3 -$'");
+    let _ = writer.kill();
+    let _ = writer.wait();
+    host.assert_converged();
+    assert_eq!(host.ok("systemctl show -P NRestarts immich-postgres immich-server | sort -u"), "0");
+}
+
+#[test]
+fn a_snapshot_is_whole_or_not_there_and_says_what_it_is_of() {
+    let host = Host::converged("whole");
+    let id = host.ok("photos-agent snapshot --keep --reason 'before the holidays' --json | jq -r .snapshot.id");
+    let manifest = format!("{SNAPSHOTS}/{id}/manifest.json");
+    host.ok(&format!(
+        "jq -e '.keep and .reason == \"before the holidays\" and .by == \"root\" and .frozen_us > 0 and .database.checksums and \
+           (.parts | keys) == [\"icloud\", \"media\", \"postgres\", \"redis\"] and (.images | length) == 4' {manifest}"
+    ));
+    for part in ["postgres", "redis", "media", "icloud"] {
+        let shot = format!("{SNAPSHOTS}/{id}/{part}/snapshot");
+        let uuid = host.ok(&format!("jq -r .parts.{part}.uuid {manifest}"));
+        let of = host.ok(&format!("jq -r .parts.{part}.of {manifest}"));
+        let shown = host.ok(&format!("btrfs subvolume show {shot}"));
+        for wanted in [&uuid, &of, "readonly"] {
+            assert!(shown.contains(wanted), "{part}: {wanted} in {shown}");
+        }
+        let flags = host.ok(&format!("lsattr -d {shot} | cut -d' ' -f1"));
+        assert_eq!(flags.contains('C'), ["postgres", "redis"].contains(&part), "{part}: {flags}");
+    }
+    // What it says of the units is what they say.
+    let unit = "/etc/containers/systemd/photos-agent/immich-server.container";
+    host.ok(&format!("cmp {SNAPSHOTS}/{id}/stack{unit} {unit} && sha256sum {unit} | cut -d' ' -f1 | grep -qx $(jq -r '.texts[\"{unit}\"]' {manifest})"));
+    assert_eq!(host.ok(&format!("stat -c %a {SNAPSHOTS} {SNAPSHOTS}/{id}")), "700\n700");
+
+    // Hostile reasons; nothing is touched.
+    for reason in ["", "a\nb", &"x".repeat(201)] {
+        host.fails(64, &format!("photos-agent snapshot --reason \"$(printf '{}')\"", reason.replace('\n', "\\n")));
+    }
+    // Another agent is at work, or was: of something half-done there is no snapshot.
+    host.ok("echo '{\"schema\":1,\"id\":9,\"command\":\"x\",\"started\":\"2026-01-01T00:00:00Z\",\"agent\":\"0\",\"stack_was_stopped\":false,\"steps\":[]}' >/var/lib/photos-agent/pending");
+    let refused = host.fails(3, "photos-agent snapshot");
+    assert!(refused.err.contains("operation 9") && refused.err.contains("photos-agent apply"), "{}", refused.all());
+    host.ok("rm /var/lib/photos-agent/pending");
+
+    // A slice that cannot be frozen: nothing is taken.
+    let count = || host.ok(&format!("ls {SNAPSHOTS} | wc -l"));
+    let before = count();
+    host.ok("systemctl freeze photos.slice");
+    let refused = host.fails(3, "photos-agent snapshot");
+    assert!(refused.err.contains("systemctl thaw photos.slice"), "{}", refused.all());
+    assert_eq!(count(), before);
+    host.ok("systemctl thaw photos.slice; systemctl show -P FreezerState photos.slice | grep -qx running");
+
+    // The agent hangs with everything frozen: the guard lets go after two seconds, and what was taken is thrown away.
+    let mut hung = host.start("exec photos-agent snapshot >/root/hung.log 2>&1");
+    host.ok("timeout 20 sh -c 'until [ $(systemctl show -P FreezerState photos.slice) = frozen ] && pkill -STOP -x photos-agent; do :; done'");
+    host.wait_for("systemctl show -P FreezerState photos.slice | grep -qx running", 4);
+    host.ok("pkill -CONT -x photos-agent");
+    assert!(!hung.wait().expect("it ended").success());
+    assert!(host.ok("cat /root/hung.log").contains("did not stand still"), "{}", host.ok("cat /root/hung.log"));
+    assert_eq!(count(), before);
+    // It dies with everything frozen.
+    let mut killed = host.start("exec photos-agent snapshot >/root/killed.log 2>&1");
+    host.ok("timeout 20 sh -c 'until [ $(systemctl show -P FreezerState photos.slice) = frozen ] && pkill -KILL -x photos-agent; do :; done'");
+    let _ = killed.wait();
+    host.wait_for("systemctl show -P FreezerState photos.slice | grep -qx running", 4);
+    host.wait_for("! systemctl list-units --all --no-legend 'photos-thaw*' | grep .", 5);
+    host.wait_for("photos-agent apply && photos-agent status", 30);
+    // A unit that dies while frozen does not stay down.
+    let pid = host.ok("systemctl show -P MainPID immich-redis");
+    host.ok(&format!("systemctl freeze photos.slice && kill -KILL {pid}; sleep 1; photos-agent thaw"));
+    host.wait_for("photos-agent status", 60);
+    // The next one removes what is left.
+    host.ok("photos-agent snapshot");
+    host.ok(&format!(
+        "for each in {SNAPSHOTS}/*/; do test -s $each/manifest.json || {{ echo debris: $each; exit 1; }}; done"
+    ));
+    // Nothing runs: nothing is frozen.
+    host.ok("systemctl stop photos.target 'immich-*'");
+    let said = host.ok("photos-agent snapshot");
+    assert!(said.contains("nothing ran") && said.contains("database did not run"), "{said}");
+    host.ok("systemctl is-active photos.target; [ $? = 3 ]");
+}
