@@ -143,6 +143,8 @@ fn assert_boot_resolved(host: &Host) {
     host.wait_for(&format!("! test -e {PENDING}"), 180);
     // It ran, so there was something open.
     if host.ok("systemctl show -P InactiveExitTimestampMonotonic photos-resolve") != "0" {
+        // Podman may refuse a name once, of a container that the power cut left in its storage alone; systemd tries again.
+        host.wait_for("photos-agent plan", 60);
         host.assert_converged();
     }
 }
