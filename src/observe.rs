@@ -13,9 +13,11 @@ use crate::model::{
 };
 use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
 use crate::record::{
-    Generation, Generations, ImageLock, Pending, RecordError, Texts, first_starts, installed, places, role_password,
+    Generation, Generations, ImageLock, Pending, RecordError, Texts, installed, is_first_start, places, role_password,
 };
-use crate::stack::{self, Desired, FIREWALL_CHAINS, FIREWALL_TABLE, Facts, INNER_INTERFACE, Programs, QUADLETS};
+use crate::stack::{
+    self, Desired, FIREWALL_CHAINS, FIREWALL_TABLE, Facts, INNER_INTERFACE, Programs, QUADLETS, SubvolumePlace,
+};
 
 /// Folders in which quadlet looks for units, other than the agent's own (podman-systemd.unit(5)).
 const QUADLET_FOLDERS: [&str; 3] =
@@ -37,7 +39,7 @@ pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
     let lock = ImageLock::read(root)?.images().clone();
     let mut cluster = None;
     // One that was cut off at its first start is no cluster yet, whatever its files say.
-    if !first_starts(root)?.contains(&Subvolume::Postgres) {
+    if !is_half_made(root, Subvolume::Postgres, &stack::cluster(settings)) {
         for path in stack::cluster_versions(settings) {
             cluster = cluster.or(cluster_version(root, &path)?);
         }
@@ -99,10 +101,21 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         known: places(&host.root)?,
         role: role_password(&host.root)?,
         recorded,
-        first_starts: first_starts(&host.root)?,
+        first_starts: half_made(&host.root, desired),
         stack_was_stopped: pending.is_some_and(|pending| pending.stack_was_stopped),
         selinux: kernel::has_selinux(&host.root),
     })
+}
+
+/// Subvolumes whose first start was begun and has not ended well.
+fn half_made(root: &Root, desired: &Desired) -> BTreeSet<Subvolume> {
+    let half_made = |place: &&SubvolumePlace| is_half_made(root, place.subvolume, &place.path);
+    desired.subvolumes.iter().filter(half_made).map(|place| place.subvolume).collect()
+}
+
+/// Where it cannot be told, it is taken for what somebody has used.
+fn is_half_made(root: &Root, subvolume: Subvolume, path: &HostPath) -> bool {
+    is_first_start(root, subvolume, path).unwrap_or(false)
 }
 
 fn recorded(last: Option<&Generation>, mut texts: Texts) -> Texts {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::applied::applied;
 use super::hearing::Subjects;
 use super::pace::{Repairs, Retry, Wait};
-use super::resolve::RESOLVE;
+use super::resolve::{APPLY, applies_files};
 use super::status::{Narrator, Voice};
 use super::verdict::{Moment, Verdict, judge, steps};
 use crate::apply::{self, ApplyError, Survey};
@@ -26,12 +26,6 @@ use crate::record::{Generation, Generations, Pending};
 
 /// The command under which a repair stands in the history.
 const REPAIR: &str = "daemon: drift";
-
-/// The command under which the configuration is applied.
-const APPLY: &str = "daemon";
-
-/// Other commands that do the same: a person's, and the boot's.
-const BY_OTHERS: [&str; 2] = ["photos-agent apply", RESOLVE];
 
 /// How often a held lock is looked at.
 const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
@@ -161,8 +155,7 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
         let host = Host::new(self.root.clone()).map_err(no_client)?;
         let open = Pending::read(&self.root)?;
         // Whoever began it was applying the files.
-        self.fresh |=
-            open.as_ref().is_some_and(|open| open.command == APPLY || BY_OTHERS.contains(&open.command.as_str()));
+        self.fresh |= open.as_ref().is_some_and(applies_files);
         let last = Generations::new(&self.root).last()?;
         let generation = last.as_ref().map_or(0, |last| last.number);
         let Some((loaded, fresh)) = self.choose(last) else { return Ok(None) };

@@ -112,18 +112,36 @@ pub async fn apply(
     operate(host, loaded, command, progress).await
 }
 
-/// The same, if an operation is open once the lock is free: somebody else may have finished it.
-pub async fn resume(
+/// Finishes the open operation, if there still is one once the lock is free. `waiting` is called if somebody has it;
+/// `choose` gives the configurations to try, each where the one before it is refused, and is asked under the lock.
+pub async fn resume<E: From<ApplyError>>(
     host: &Host,
-    loaded: &Loaded,
     command: &str,
     progress: &mut dyn Progress,
-) -> Result<Option<Report>, ApplyError> {
-    let _lock = lock::take(&host.root.join(LOCK), command, Duration::MAX).await?;
-    if Pending::read(&host.root)?.is_none() {
-        return Ok(None);
+    waiting: impl FnOnce(),
+    choose: impl FnOnce(&Pending) -> Result<Vec<Loaded>, E>,
+) -> Result<Option<Report>, E> {
+    let path = host.root.join(LOCK);
+    let _lock = match lock::take(&path, command, Duration::ZERO).await {
+        Err(LockError::Held { .. }) => {
+            waiting();
+            lock::take(&path, command, Duration::MAX).await
+        }
+        taken => taken,
     }
-    operate(host, loaded, command, progress).await.map(Some)
+    .map_err(ApplyError::from)?;
+    let Some(open) = Pending::read(&host.root).map_err(ApplyError::from)? else { return Ok(None) };
+    let mut ways = choose(&open)?.into_iter();
+    let Some(mut loaded) = ways.next() else { return Ok(None) };
+    loop {
+        match (operate(host, &loaded, command, progress).await, ways.next()) {
+            (Err(error @ ApplyError::Refused(_)), Some(next)) => {
+                tracing::error!("back to the configuration that was applied last: {}", crate::observe::chain(&error));
+                loaded = next;
+            }
+            (done, _) => return Ok(Some(done?)),
+        }
+    }
 }
 
 /// One operation, by whoever holds the lock.
@@ -145,15 +163,15 @@ async fn operate(
 fn conclude(
     host: &Host,
     loaded: &Loaded,
-    operation: Operation<'_>,
+    mut operation: Operation<'_>,
     result: Result<(Survey, jiff::Timestamp), ApplyError>,
 ) -> Result<Report, ApplyError> {
-    match result {
-        Ok((survey, more)) => {
-            // Those that somebody else had made, too.
-            let places = survey.desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
-            add_places(&host.root, places)?;
-            let generation = Generations::new(&host.root).record(generation(loaded, &survey.desired, more))?;
+    if result.is_ok() {
+        operation.settled();
+    }
+    let recorded = result.and_then(|(survey, more)| Ok((record(host, loaded, &survey, more)?, survey)));
+    match recorded {
+        Ok((generation, survey)) => {
             let (id, steps) = operation.finish(Outcome::Done, Some(generation))?;
             let Plan { notes, concerns, .. } = survey.plan;
             Ok(Report { operation: id, steps, generation, notes, concerns })
@@ -166,6 +184,14 @@ fn conclude(
             Err(error)
         }
     }
+}
+
+/// Writes down what the host has come to. Returns the generation's number.
+fn record(host: &Host, loaded: &Loaded, survey: &Survey, more: jiff::Timestamp) -> Result<u32, ApplyError> {
+    // Those that somebody else had made, too.
+    let places = survey.desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
+    add_places(&host.root, places)?;
+    Ok(Generations::new(&host.root).record(generation(loaded, &survey.desired, more))?)
 }
 
 async fn converge(

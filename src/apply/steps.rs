@@ -14,7 +14,7 @@ use crate::host::systemd::{SystemdError, Verb};
 use crate::host::{Host, kernel};
 use crate::model::{ActiveState, HostPath, NetworkName, Refusal, Root, UnitName};
 use crate::plan::Step;
-use crate::record::{Places, RecordError, add_first_starts, add_places};
+use crate::record::{MarkError, Places, RecordError, add_places, mark_first_start};
 use crate::stack::{INNER_INTERFACE, UNITS};
 
 /// Why a step failed.
@@ -41,6 +41,9 @@ pub enum StepError {
     /// The digest could not be locked.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The mark of a first start.
+    #[error(transparent)]
+    Mark(#[from] MarkError),
     /// The system gave no random bytes.
     #[error("no random bytes from the system")]
     Random(#[source] getrandom::Error),
@@ -185,7 +188,9 @@ async fn execute(
         Step::SetAside { subvolume, path, label } => {
             let at = root.join(path.as_path());
             storage::set_aside(&at)?;
-            Ok(storage::make_subvolume(&at, subvolume.nocow(), subvolume.owner(), subvolume.mode(), *label)?)
+            storage::make_subvolume(&at, subvolume.nocow(), subvolume.owner(), subvolume.mode(), *label)?;
+            // The mark was of the one that went.
+            Ok(mark_first_start(root, *subvolume, path)?)
         }
         Step::WriteMarkers { folders } => write_markers(root, folders),
         Step::RemoveNetwork { network, unit } => remove_network(host, network, unit, progress).await,
@@ -194,7 +199,9 @@ async fn execute(
         Step::LoadRules { unit } => units::jobs(host, Verb::Reload, std::slice::from_ref(unit), progress).await,
         Step::Stop { units } => units::jobs(host, Verb::Stop, units, progress).await,
         Step::Start { units, first } => {
-            add_first_starts(root, first)?;
+            for place in survey.desired.subvolumes.iter().filter(|place| first.contains(&place.subvolume)) {
+                mark_first_start(root, place.subvolume, &place.path)?;
+            }
             units::jobs(host, Verb::Start, units, progress).await
         }
         Step::Restart { units } => units::jobs(host, Verb::Restart, units, progress).await,

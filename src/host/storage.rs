@@ -108,6 +108,13 @@ pub fn observe(path: &Path) -> Result<PlaceState, StorageError> {
     }))
 }
 
+/// What BTRFS knows the subvolume at `path` by, wherever it is moved to.
+pub fn uuid(path: &Path) -> Result<Option<String>, StorageError> {
+    let failed = |source| StorageError::Btrfs { doing: "identify the subvolume", path: path.to_owned(), source };
+    let info = Subvolume::get(path).and_then(|subvolume| subvolume.info()).map_err(failed)?;
+    Ok((!info.uuid.is_nil()).then(|| info.uuid.to_string()))
+}
+
 /// Makes a plain folder and its missing parents (0755); the last one gets `mode`, owned by root.
 pub fn make_folder(path: &Path, mode: u32) -> Result<(), StorageError> {
     fs::create_dir_all(path).map_err(io_error("make the folder", path))?;

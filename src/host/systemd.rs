@@ -187,6 +187,11 @@ impl Systemd {
         Ok(results)
     }
 
+    /// Requests `verb` and does not wait for what becomes of it.
+    pub async fn ask(&self, verb: Verb, unit: &UnitName) -> Result<(), SystemdError> {
+        self.request(verb, unit).await.map(drop)
+    }
+
     async fn request(&self, verb: Verb, unit: &UnitName) -> Result<OwnedObjectPath, SystemdError> {
         let name = unit.as_str();
         // `replace`: an operator's own conflicting job that is still waiting gives way, as with systemctl.

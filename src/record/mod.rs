@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-pub use first_start::{add_first_starts, first_starts};
+pub use first_start::{MarkError, is_first_start, mark_first_start};
 pub use generation::{Generation, Generations};
 pub use history::{Entry, History, Outcome, StepRecord};
 pub use images::ImageLock;

@@ -189,7 +189,7 @@ pub fn assert_subvolumes(host: &Host) {
 /// Nothing in the making, nothing open.
 pub fn assert_no_leftovers(host: &Host) {
     let leftovers = "find /etc /var/lib/photos-agent /run/photos-agent -name '.photos-agent-*' -o -path /run/photos-agent/stage -o -path /run/photos-agent/resolving; \
-                     find /var/lib/photos -maxdepth 2 -name '.*.new'; ls /var/lib/photos-agent/pending 2>/dev/null; true";
+                     find /var/lib/photos -maxdepth 2 -name '.*.new'; ls /var/lib/photos-agent/pending /var/lib/photos-agent/first-start.* 2>/dev/null; true";
     assert_eq!(host.ok(leftovers), "");
 }
 
