@@ -149,6 +149,7 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
 /// Adds one line to a file, durable on return; where that fails, the file is as it was.
 pub fn append(path: &Path, line: &str) -> Result<(), FileError> {
     make_parent(path)?;
+    let is_new = !path.exists();
     let mut file = File::options().create(true).append(true).open(path).map_err(failed("open", path))?;
     // A power cut may have torn the last line: it must not swallow this one.
     let torn = read(path)?.is_some_and(|text| !text.is_empty() && !text.ends_with('\n'));
@@ -156,7 +157,7 @@ pub fn append(path: &Path, line: &str) -> Result<(), FileError> {
     let whole = file.metadata().map_err(failed("open", path))?.len();
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
         // A full disk takes the first half of a line. What cannot be undone is a torn line, which the next call sees.
-        let _ = file.set_len(whole);
+        let _ = if is_new { fs::remove_file(path) } else { file.set_len(whole) };
         failed("append to", path)(error)
     })?;
     sync_folder(path)
