@@ -37,6 +37,9 @@ pub const LOCK: &str = "/run/photos-agent/lock";
 /// rest are three; more means that something undoes what is done.
 const ROUNDS: usize = 5;
 
+/// How long after a refusal it is asked again, before another configuration is tried.
+const SECOND_THOUGHT: Duration = Duration::from_secs(20);
+
 /// Everything known at one moment.
 #[derive(Debug)]
 pub struct Survey {
@@ -113,7 +116,7 @@ pub async fn apply(
 }
 
 /// Finishes the open operation, if there still is one once the lock is free. `waiting` is called if somebody has it;
-/// `choose` gives the configurations to try, each where the one before it is refused, and is asked under the lock.
+/// `choose` gives the configurations to try, each where the one before it is refused twice, and is asked under the lock.
 pub async fn resume<E: From<ApplyError>>(
     host: &Host,
     command: &str,
@@ -131,17 +134,22 @@ pub async fn resume<E: From<ApplyError>>(
     }
     .map_err(ApplyError::from)?;
     let Some(open) = Pending::read(&host.root).map_err(ApplyError::from)? else { return Ok(None) };
-    let mut ways = choose(&open)?.into_iter();
-    let Some(mut loaded) = ways.next() else { return Ok(None) };
-    loop {
-        match (operate(host, &loaded, command, progress).await, ways.next()) {
-            (Err(error @ ApplyError::Refused(_)), Some(next)) => {
+    let mut ways = choose(&open)?.into_iter().peekable();
+    while let Some(loaded) = ways.next() {
+        let mut done = operate(host, &loaded, command, progress).await;
+        if ways.peek().is_some() && matches!(done, Err(ApplyError::Refused(_))) {
+            // In the middle of a boot, Podman or systemd may not have answered in time: that is no reason to go back.
+            tokio::time::sleep(SECOND_THOUGHT).await;
+            done = operate(host, &loaded, command, progress).await;
+        }
+        match done {
+            Err(error @ ApplyError::Refused(_)) if ways.peek().is_some() => {
                 tracing::error!("back to the configuration that was applied last: {}", crate::observe::chain(&error));
-                loaded = next;
             }
-            (done, _) => return Ok(Some(done?)),
+            done => return Ok(Some(done?)),
         }
     }
+    Ok(None)
 }
 
 /// One operation, by whoever holds the lock.
