@@ -183,7 +183,7 @@ async fn execute(
         Step::Pull { image } => images::pull(host, image, progress).await,
         Step::StopStack { .. } => units::jobs(host, Verb::Stop, &stack_units(survey), progress).await,
         Step::InstallFiles { files } => units::install(host, survey, files, operation, progress).await,
-        Step::Reload => units::reload(host, &survey.desired).await,
+        Step::Reload => units::reload(host, survey).await,
         Step::RemoveFiles { paths } => units::remove(host, paths).await,
         Step::SetAside { subvolume, path, label } => {
             let at = root.join(path.as_path());
