@@ -321,6 +321,14 @@ fn files_are_written_where_they_differ_and_only_where_they_are_ours() {
         after(|world| world.files.get_mut(&rules).unwrap().push('#')),
         [write("edited by hand")[0].as_str(), "load the rules of the inner network (they changed)"]
     );
+    // Once, whatever else is the matter with them.
+    assert_eq!(
+        after(|world| {
+            world.files.get_mut(&rules).unwrap().push('#');
+            world.kernel.rules = Some(false);
+        }),
+        [write("edited by hand")[0].as_str(), "load the rules of the inner network (they changed)"]
+    );
 }
 
 #[test]
