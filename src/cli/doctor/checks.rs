@@ -2,6 +2,7 @@
 
 use super::{Check, Finding, Known, Silence, is_root};
 use crate::cli::failure::{Failure, hint_of_record};
+use crate::cli::open::{self, Open};
 use crate::config::Diagnostic;
 use crate::host::{generator, kernel, process};
 use crate::model::{LoadState, Refusal, Root, UnitName};
@@ -27,6 +28,7 @@ pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
         check("Podman", podman(known)),
         check("quadlet generator", quadlet()),
         check("records", records(root)),
+        check("open operation", open_operation(root)),
         check("storage and foreign objects", refusals(known)),
         check("drift that is yours to mend", concerns(known)),
         check("units", units(known)),
@@ -144,6 +146,15 @@ fn records(root: &Root) -> Finding {
     let mend = || "mend what is named above, then: photos-agent doctor".to_owned();
     let remedies: Vec<String> = errors.iter().map(|error| hint_of_record(error).unwrap_or_else(mend)).collect();
     Finding::fails_for_root(whys.join("; "), remedies.join(BETWEEN))
+}
+
+fn open_operation(root: &Root) -> Finding {
+    match open::look(root) {
+        Ok(Open { operation: None, .. }) => Finding::holds("none"),
+        Ok(Open { operation: Some(id), busy: Some(busy) }) => Finding::holds(format!("{id}, at work: {busy}")),
+        Ok(Open { operation: Some(id), busy: None }) => Finding::fails(open::why(id), open::REMEDY),
+        Err(_) => Finding::unknown("the agent's records cannot be read"),
+    }
 }
 
 fn refusals(known: &Known) -> Finding {
