@@ -39,9 +39,10 @@ pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
     let lock = ImageLock::read(root)?.images().clone();
     let mut cluster = None;
     // One that was cut off at its first start is no cluster yet, whatever its files say.
-    if !is_half_made(root, Subvolume::Postgres, &stack::cluster(settings)) {
+    let place = stack::cluster(settings);
+    if !is_half_made(root, Subvolume::Postgres, &place) {
         for path in stack::cluster_versions(settings) {
-            cluster = cluster.or(cluster_version(root, &path)?);
+            cluster = cluster.or(cluster_version(root, &place, &path)?);
         }
     }
     let local_time = root.join("/etc/localtime").exists();
@@ -50,7 +51,7 @@ pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
 
 /// The major version of the cluster on disk. Only a file that is not there says that there is none: a guess
 /// would put another version's binaries on a cluster.
-fn cluster_version(root: &Root, path: &HostPath) -> Result<Option<PostgresMajor>, Refusal> {
+fn cluster_version(root: &Root, place: &HostPath, path: &HostPath) -> Result<Option<PostgresMajor>, Refusal> {
     let unreadable = |error: FileError| {
         let remedy = format!("run this as root; ls -l {path}");
         Refusal::new(
@@ -62,15 +63,24 @@ fn cluster_version(root: &Root, path: &HostPath) -> Result<Option<PostgresMajor>
     let Some(text) = files::read(&root.join(path.as_path())).map_err(unreadable)? else { return Ok(None) };
     let unknown = |invalid: Invalid| {
         let why = format!("says {:?}; {invalid}", text.trim());
-        Refusal::new(
-            path.as_str(),
-            why,
-            format!(
-                "if the database was only begun, move it aside (operator guide, \"A first start was cut off\"); else restore {path}"
-            ),
-        )
+        let anew = anew(place);
+        let remedy = format!(
+            "restore {path} from a backup, then: photos-agent apply; or, if nobody has ever used this database: {anew}"
+        );
+        Refusal::new(path.as_str(), why, remedy)
     };
     text.parse().map(Some).map_err(unknown)
+}
+
+/// The commands that keep the cluster aside and have a new one made in its place. A stack that is stopped here would be
+/// left down as the operator's, and so it is started here.
+fn anew(place: &HostPath) -> String {
+    let (owner, mode) = (Subvolume::Postgres.owner(), Subvolume::Postgres.mode());
+    format!(
+        "systemctl stop photos.target 'immich-*'; mv {place} {place}.aside && btrfs subvolume create {place} && \
+         chattr +C {place} && chown {owner}:{owner} {place} && chmod {mode:o} {place} && photos-agent apply && \
+         systemctl start photos.target"
+    )
 }
 
 /// Where distributions put what units run. Debian keeps nft in /usr/sbin; Fedora has joined the two.

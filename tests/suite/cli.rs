@@ -328,6 +328,22 @@ fn what_cannot_be_had_is_refused_and_the_doctor_says_more() {
 }
 
 #[test]
+fn a_cluster_of_no_known_version_is_refused_with_the_commands_for_a_new_one() {
+    let sealed = Sealed::configured("[storage]\ndatabases = \"/ssd\"\n");
+    sealed.write("ssd/live/postgres/PG_VERSION", "");
+    let done = sealed.run(&["plan"]);
+    assert_eq!(done.code, 3, "{done:?}");
+    let place = "/ssd/live/postgres";
+    assert!(done.err.starts_with(&format!("refused: {place}/PG_VERSION: says \"\"; ")), "{done:?}");
+    let commands = format!(
+        "systemctl stop photos.target 'immich-*'; mv {place} {place}.aside && btrfs subvolume create {place} && \
+         chattr +C {place} && chown 999:999 {place} && chmod 700 {place} && photos-agent apply && \
+         systemctl start photos.target\n"
+    );
+    assert!(done.err.contains(&format!("restore {place}/PG_VERSION")) && done.err.ends_with(&commands), "{done:?}");
+}
+
+#[test]
 fn an_ordinary_user_is_told_to_be_root_and_what_is_unknown() {
     let sealed = Sealed::new();
     sealed.write("var/lib/photos-agent/images.lock", "{}");
