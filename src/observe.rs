@@ -4,6 +4,7 @@
 //! being unreadable is an error, since nothing can be decided without it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::config::Settings;
 use crate::host::files::FileError;
@@ -18,10 +19,6 @@ use crate::record::{
 use crate::stack::{
     self, Desired, FIREWALL_CHAINS, FIREWALL_TABLE, Facts, INNER_INTERFACE, Programs, QUADLETS, SubvolumePlace,
 };
-
-/// Folders in which quadlet looks for units, other than the agent's own (podman-systemd.unit(5)).
-const QUADLET_FOLDERS: [&str; 3] =
-    ["/run/containers/systemd", "/etc/containers/systemd", "/usr/share/containers/systemd"];
 
 /// Why it cannot be decided what is wanted.
 #[derive(Debug, thiserror::Error)]
@@ -175,27 +172,11 @@ fn observe_shadows(root: &Root, desired: &Desired) -> Vec<HostPath> {
         .filter_map(|file| file.path.as_path().file_name()?.to_str())
         .collect();
     let mut found = Vec::new();
-    let mut folders: Vec<HostPath> = QUADLET_FOLDERS.iter().filter_map(|folder| folder.parse().ok()).collect();
-    // quadlet follows links to folders, and so do loops.
-    let mut seen = BTreeSet::new();
-    while let Some(folder) = folders.pop() {
-        if !root.join(folder.as_path()).canonicalize().is_ok_and(|real| seen.insert(real)) {
-            continue;
-        }
-        for name in files::list(&root.join(folder.as_path())).unwrap_or_default() {
-            let Ok(path) = format!("{folder}/{name}").parse::<HostPath>() else { continue };
-            if path.as_str() == QUADLETS
-                || path.as_str() == generator::ROOTLESS
-                || path.as_path().extension().is_some_and(|kind| kind == "d")
-            {
-                continue;
-            }
-            if root.join(path.as_path()).is_dir() {
-                folders.push(path);
-            } else if ours.contains(&name.as_str()) {
-                found.push(path);
-            }
-        }
+    for folder in generator::folders(root, QUADLETS) {
+        let names = files::list(&root.join(&folder)).unwrap_or_default();
+        let shadows = names.iter().filter(|name| ours.contains(&name.as_str())).map(|name| folder.join(name));
+        let is_file = |path: &PathBuf| !root.join(path).is_dir();
+        found.extend(shadows.filter(is_file).filter_map(|path| path.to_str()?.parse().ok()));
     }
     found.sort();
     found
