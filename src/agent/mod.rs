@@ -45,8 +45,9 @@ pub async fn run(root: Root, load: impl Fn() -> Result<Loaded, Diagnostics>) -> 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     notify_ready();
-    // All in one task: what blocks the work blocks the watchdog's beat, which is what it is for. A stop waits for no
-    // operation, which may wait for hours itself: cut off at any point, the next one takes it up.
+    // All in one task: what blocks the work blocks the watchdog's beat, which is what it is for. Only commits of whole
+    // filesystems, which take as long as the disk does, are waited for beside it. A stop waits for no operation, which may
+    // wait for hours itself: cut off at any point, the next one takes it up.
     tokio::select! {
         () = beat(beats.interval()) => {}
         () = keep(Keeper::new(root.clone(), load), Hearing::new(beats.interval()), hangup) => {}

@@ -233,10 +233,16 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
         if let ApplyError::Refused(refusals) = error {
             return self.voice.refusals(refusals);
         }
-        let reason = chain(error);
+        let reason = why(error);
         tracing::error!(message_id = log::FAILED, "operation failed: {reason}");
         self.voice.status(&format!("failed: {}", reason.lines().next().unwrap_or_default()));
     }
+}
+
+/// Why it failed, and the next command where there is one.
+fn why(error: &ApplyError) -> String {
+    let remedy = if let ApplyError::Record(error) = error { error.remedy() } else { None };
+    remedy.map_or_else(|| chain(error), |remedy| format!("{}; next: {remedy}", chain(error)))
 }
 
 fn judged(survey: &Survey, open: bool) -> Verdict {
@@ -256,4 +262,24 @@ fn needs(survey: &Survey) -> BTreeMap<UnitName, Vec<UnitName>> {
     let unit =
         |service: &Service| services.iter().find(|other| other.service == *service).map(|found| found.unit.clone());
     services.iter().map(|service| (service.unit.clone(), service.needs.iter().filter_map(unit).collect())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::layout::PENDING;
+
+    #[test]
+    fn damaged_records_are_told_with_the_next_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        let path = root.join(PENDING);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "{").unwrap();
+        let error = ApplyError::Record(Pending::read(&root).unwrap_err());
+        let (said, path) = (why(&error), path.display());
+        assert!(said.contains(&format!("{path} is damaged")), "{said}");
+        let next = format!("; next: mv {path} {path}.aside, then: photos-agent apply && systemctl start photos.target");
+        assert!(said.ends_with(&next), "{said}");
+    }
 }

@@ -174,7 +174,7 @@ async fn execute(
         Step::MakeFolder { path, mode } => Ok(storage::make_folder(&root.join(path.as_path()), *mode)?),
         Step::MakeSubvolume { subvolume, path, label } => {
             let (nocow, owner, mode) = (subvolume.nocow(), subvolume.owner(), subvolume.mode());
-            storage::make_subvolume(&root.join(path.as_path()), nocow, owner, mode, *label)?;
+            storage::make_subvolume(&root.join(path.as_path()), nocow, owner, mode, *label).await?;
             Ok(add_places(root, Places::from([(*subvolume, path.clone())]))?)
         }
         Step::SetNocow { path } => Ok(storage::set_nocow(&root.join(path.as_path()))?),
@@ -183,12 +183,12 @@ async fn execute(
         Step::Pull { image } => images::pull(host, image, progress).await,
         Step::StopStack { .. } => units::jobs(host, Verb::Stop, &stack_units(survey), progress).await,
         Step::InstallFiles { files } => units::install(host, survey, files, operation, progress).await,
-        Step::Reload => units::reload(host, &survey.desired).await,
+        Step::Reload => units::reload(host, survey).await,
         Step::RemoveFiles { paths } => units::remove(host, paths).await,
         Step::SetAside { subvolume, path, label } => {
             let at = root.join(path.as_path());
             storage::set_aside(&at)?;
-            storage::make_subvolume(&at, subvolume.nocow(), subvolume.owner(), subvolume.mode(), *label)?;
+            storage::make_subvolume(&at, subvolume.nocow(), subvolume.owner(), subvolume.mode(), *label).await?;
             // The mark was of the one that went.
             Ok(mark_first_start(root, *subvolume, path)?)
         }
@@ -224,7 +224,7 @@ async fn enable(host: &Host, unit: &UnitName) -> Result<(), StepError> {
     let systemd = host.systemd().await?;
     systemd.enable(unit).await?;
     // systemd syncs no link: one that a power cut took back would look like the operator's `disable`.
-    files::commit(&host.root.join(UNITS))?;
+    files::commit(&host.root.join(UNITS)).await?;
     if unit.as_str().ends_with(".socket") {
         systemd.run_jobs(Verb::Start, std::slice::from_ref(unit), &mut |_| {}).await?;
     }

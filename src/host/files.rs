@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::host::beside;
 use crate::model::{FileKind, FileState};
 
 /// First part of the name of every file in the making; a later run removes what a power cut left.
@@ -164,9 +165,10 @@ pub fn append(path: &Path, line: &str) -> Result<(), FileError> {
 }
 
 /// Waits until all that was written to the filesystem of `folder` is on its disk, whoever wrote it.
-pub fn commit(folder: &Path) -> Result<(), FileError> {
-    let folder_file = File::open(folder).map_err(failed("open", folder))?;
-    nix::unistd::syncfs(folder_file).map_err(|errno| failed("commit", folder)(errno.into()))
+pub async fn commit(folder: &Path) -> Result<(), FileError> {
+    let file = File::open(folder).map_err(failed("open", folder))?;
+    let committed = beside(move || nix::unistd::syncfs(file)).await;
+    committed.and_then(|done| Ok(done?)).map_err(failed("commit", folder))
 }
 
 /// Removes files in the making that an interrupted run left in `folder`.
