@@ -4,6 +4,7 @@
 //! being unreadable is an error, since nothing can be decided without it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::config::Settings;
 use crate::host::files::FileError;
@@ -13,13 +14,11 @@ use crate::model::{
 };
 use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
 use crate::record::{
-    Generation, Generations, ImageLock, Pending, RecordError, Texts, first_starts, installed, places, role_password,
+    Generation, Generations, ImageLock, Pending, RecordError, Texts, installed, is_first_start, places, role_password,
 };
-use crate::stack::{self, Desired, FIREWALL_CHAINS, FIREWALL_TABLE, Facts, INNER_INTERFACE, Programs, QUADLETS};
-
-/// Folders in which quadlet looks for units, other than the agent's own (podman-systemd.unit(5)).
-const QUADLET_FOLDERS: [&str; 3] =
-    ["/run/containers/systemd", "/etc/containers/systemd", "/usr/share/containers/systemd"];
+use crate::stack::{
+    self, Desired, FIREWALL_CHAINS, FIREWALL_TABLE, Facts, INNER_INTERFACE, Programs, QUADLETS, SubvolumePlace,
+};
 
 /// Why it cannot be decided what is wanted.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +36,10 @@ pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
     let lock = ImageLock::read(root)?.images().clone();
     let mut cluster = None;
     // One that was cut off at its first start is no cluster yet, whatever its files say.
-    if !first_starts(root)?.contains(&Subvolume::Postgres) {
+    let place = stack::cluster(settings);
+    if !is_half_made(root, Subvolume::Postgres, &place) {
         for path in stack::cluster_versions(settings) {
-            cluster = cluster.or(cluster_version(root, &path)?);
+            cluster = cluster.or(cluster_version(root, &place, &path)?);
         }
     }
     let local_time = root.join("/etc/localtime").exists();
@@ -48,7 +48,7 @@ pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
 
 /// The major version of the cluster on disk. Only a file that is not there says that there is none: a guess
 /// would put another version's binaries on a cluster.
-fn cluster_version(root: &Root, path: &HostPath) -> Result<Option<PostgresMajor>, Refusal> {
+fn cluster_version(root: &Root, place: &HostPath, path: &HostPath) -> Result<Option<PostgresMajor>, Refusal> {
     let unreadable = |error: FileError| {
         let remedy = format!("run this as root; ls -l {path}");
         Refusal::new(
@@ -60,15 +60,24 @@ fn cluster_version(root: &Root, path: &HostPath) -> Result<Option<PostgresMajor>
     let Some(text) = files::read(&root.join(path.as_path())).map_err(unreadable)? else { return Ok(None) };
     let unknown = |invalid: Invalid| {
         let why = format!("says {:?}; {invalid}", text.trim());
-        Refusal::new(
-            path.as_str(),
-            why,
-            format!(
-                "if the database was only begun, move it aside (operator guide, \"A first start was cut off\"); else restore {path}"
-            ),
-        )
+        let anew = anew(place);
+        let remedy = format!(
+            "restore {path} from a backup, then: photos-agent apply; or, if nobody has ever used this database: {anew}"
+        );
+        Refusal::new(path.as_str(), why, remedy)
     };
     text.parse().map(Some).map_err(unknown)
+}
+
+/// The commands that keep the cluster aside and have a new one made in its place. A stack that is stopped here would be
+/// left down as the operator's, and so it is started here.
+fn anew(place: &HostPath) -> String {
+    let (owner, mode) = (Subvolume::Postgres.owner(), Subvolume::Postgres.mode());
+    format!(
+        "systemctl stop photos.target 'immich-*'; mv {place} {place}.aside && btrfs subvolume create {place} && \
+         chattr +C {place} && chown {owner}:{owner} {place} && chmod {mode:o} {place} && photos-agent apply && \
+         systemctl start photos.target"
+    )
 }
 
 /// Where distributions put what units run. Debian keeps nft in /usr/sbin; Fedora has joined the two.
@@ -99,10 +108,21 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         known: places(&host.root)?,
         role: role_password(&host.root)?,
         recorded,
-        first_starts: first_starts(&host.root)?,
+        first_starts: half_made(&host.root, desired),
         stack_was_stopped: pending.is_some_and(|pending| pending.stack_was_stopped),
         selinux: kernel::has_selinux(&host.root),
     })
+}
+
+/// Subvolumes whose first start was begun and has not ended well.
+fn half_made(root: &Root, desired: &Desired) -> BTreeSet<Subvolume> {
+    let half_made = |place: &&SubvolumePlace| is_half_made(root, place.subvolume, &place.path);
+    desired.subvolumes.iter().filter(half_made).map(|place| place.subvolume).collect()
+}
+
+/// Where it cannot be told, it is taken for what somebody has used.
+fn is_half_made(root: &Root, subvolume: Subvolume, path: &HostPath) -> bool {
+    is_first_start(root, subvolume, path).unwrap_or(false)
 }
 
 fn recorded(last: Option<&Generation>, mut texts: Texts) -> Texts {
@@ -152,27 +172,11 @@ fn observe_shadows(root: &Root, desired: &Desired) -> Vec<HostPath> {
         .filter_map(|file| file.path.as_path().file_name()?.to_str())
         .collect();
     let mut found = Vec::new();
-    let mut folders: Vec<HostPath> = QUADLET_FOLDERS.iter().filter_map(|folder| folder.parse().ok()).collect();
-    // quadlet follows links to folders, and so do loops.
-    let mut seen = BTreeSet::new();
-    while let Some(folder) = folders.pop() {
-        if !root.join(folder.as_path()).canonicalize().is_ok_and(|real| seen.insert(real)) {
-            continue;
-        }
-        for name in files::list(&root.join(folder.as_path())).unwrap_or_default() {
-            let Ok(path) = format!("{folder}/{name}").parse::<HostPath>() else { continue };
-            if path.as_str() == QUADLETS
-                || path.as_str() == generator::ROOTLESS
-                || path.as_path().extension().is_some_and(|kind| kind == "d")
-            {
-                continue;
-            }
-            if root.join(path.as_path()).is_dir() {
-                folders.push(path);
-            } else if ours.contains(&name.as_str()) {
-                found.push(path);
-            }
-        }
+    for folder in generator::folders(root, QUADLETS) {
+        let names = files::list(&root.join(&folder)).unwrap_or_default();
+        let shadows = names.iter().filter(|name| ours.contains(&name.as_str())).map(|name| folder.join(name));
+        let is_file = |path: &PathBuf| !root.join(path).is_dir();
+        found.extend(shadows.filter(is_file).filter_map(|path| path.to_str()?.parse().ok()));
     }
     found.sort();
     found

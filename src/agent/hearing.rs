@@ -12,16 +12,12 @@ use tokio::time::{Instant, Interval};
 use crate::apply;
 use crate::host::signals::{self, Known, Signals};
 use crate::host::watch::{Ear, Ears, Watch, add_way};
-use crate::host::{files, kernel, storage};
+use crate::host::{generator, kernel, storage};
 use crate::model::layout::STATE;
 use crate::model::{HostPath, Kernel, PlaceState, Root, UnitName, UnitState};
 use crate::observe::chain;
 use crate::plan::PODMAN_SOCKET;
 use crate::stack::{Desired, FIREWALL_CHAINS, FIREWALL_TABLE, INNER_INTERFACE, QUADLETS, UNITS};
-
-/// Folders below which quadlet reads units of anybody's.
-const QUADLET_FOLDERS: [&str; 3] =
-    ["/etc/containers/systemd", "/run/containers/systemd", "/usr/share/containers/systemd"];
 
 /// Where netavark keeps a file for each network, and Podman its list of secrets. Podman's own stream of events
 /// would tell the same, and keep its service in memory for ever.
@@ -119,21 +115,13 @@ fn add_quadlet_folders(root: &Root, desired: &Desired, ears: &mut Ears) {
     let ours = desired.files.iter().filter(|file| file.path.as_str().starts_with(QUADLETS));
     let names: BTreeSet<OsString> =
         ours.filter_map(|file| file.path.as_path().file_name().map(OsString::from)).collect();
-    let mut seen = BTreeSet::new();
-    let mut left: Vec<PathBuf> = QUADLET_FOLDERS.iter().map(|folder| root.join(folder)).collect();
-    for folder in &left {
-        add_way(ears, folder);
+    for folder in generator::FOLDERS {
+        add_way(ears, &root.join(folder));
     }
-    while let Some(folder) = left.pop() {
-        // quadlet follows links to folders, and so do loops.
-        if folder == root.join(QUADLETS) || !folder.canonicalize().is_ok_and(|real| seen.insert(real)) {
-            continue;
-        }
-        let ear = ears.entry(folder.clone()).or_default();
+    for folder in generator::folders(root, QUADLETS) {
+        let ear = ears.entry(root.join(folder)).or_default();
         ear.names.extend(names.iter().cloned());
         ear.folders = true;
-        let below = files::list(&folder).unwrap_or_default().into_iter().map(|name| folder.join(name));
-        left.extend(below.filter(|path| path.is_dir() && path.extension().is_none_or(|kind| kind != "d")));
     }
 }
 

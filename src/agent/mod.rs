@@ -3,7 +3,7 @@
 //! READY is early, since what follows may pull images for an hour: `systemctl start photos-agent` does
 //! not wait for it. At its start and on SIGHUP it applies the configuration; from then on it holds what was applied,
 //! and looks when something is heard of. Stopping it stops nothing else; an operation that a stop cuts off goes
-//! on at the next start.
+//! on at the next start, and at once where services wait for it.
 
 mod hearing;
 mod pace;
@@ -18,7 +18,12 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Diagnostics, Loaded};
-use crate::model::Root;
+use crate::host::Host;
+use crate::host::systemd::Verb;
+use crate::model::{Root, UnitName};
+use crate::observe::chain;
+use crate::record::Pending;
+use crate::stack;
 pub use resolve::resolve;
 
 use hearing::{Heard, Hearing};
@@ -39,16 +44,36 @@ pub async fn run(root: Root, load: impl Fn() -> Result<Loaded, Diagnostics>) -> 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     notify_ready();
-    // All in one task: what blocks the work blocks the watchdog's beat, which is what it is for. A stop waits for no
-    // operation, which may wait for hours itself: cut off at any point, the next one takes it up.
+    // All in one task: what blocks the work blocks the watchdog's beat, which is what it is for. Only commits of whole
+    // filesystems, which take as long as the disk does, are waited for beside it. A stop waits for no operation, which may
+    // wait for hours itself: cut off at any point, the next one takes it up.
     tokio::select! {
         () = beat(beats.interval()) => {}
-        () = keep(Keeper::new(root, load), Hearing::new(beats.interval()), hangup) => {}
+        () = keep(Keeper::new(root.clone(), load), Hearing::new(beats.interval()), hangup) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     notify_stopping();
+    hand_over(root).await;
     Ok(())
+}
+
+/// What is half-done, or a stack that is down by our hand, must not wait for the next start of the daemon: the unit that
+/// finishes it at a boot does so now. At a shutdown systemd refuses, and the boot comes.
+async fn hand_over(root: Root) {
+    let needs_finishing = |open: Pending| open.holds || open.stack_was_stopped;
+    if !Pending::read(&root).ok().flatten().is_some_and(needs_finishing) {
+        return;
+    }
+    let asked = async {
+        let host = Host::new(root).map_err(|error| chain(&error))?;
+        let systemd = host.systemd().await.map_err(|error| chain(&error))?;
+        systemd.ask(Verb::Start, &UnitName::constant(stack::RESOLVE)).await.map_err(|error| chain(&error))
+    };
+    match asked.await {
+        Ok(()) => tracing::info!("what is half-done is left to {}", stack::RESOLVE),
+        Err(error) => tracing::warn!("what is half-done is left to the next boot or start: {error}"),
+    }
 }
 
 /// One turn after the other, each when there is a reason for it.

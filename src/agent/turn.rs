@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::hearing::Subjects;
 use super::pace::{Repairs, Retry, Wait};
-use super::resolve::RESOLVE;
+use super::resolve::{APPLY, applies_files};
 use super::status::{Narrator, Voice};
 use super::verdict::{Moment, Verdict, judge, steps};
 use crate::apply::{self, ApplyError, Survey, applied};
@@ -25,12 +25,6 @@ use crate::record::{Generation, Generations, Pending};
 
 /// The command under which a repair stands in the history.
 const REPAIR: &str = "daemon: drift";
-
-/// The command under which the configuration is applied.
-const APPLY: &str = "daemon";
-
-/// Other commands that do the same: a person's, and the boot's.
-const BY_OTHERS: [&str; 2] = ["photos-agent apply", RESOLVE];
 
 /// How often a held lock is looked at.
 const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
@@ -160,8 +154,7 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
         let host = Host::new(self.root.clone()).map_err(no_client)?;
         let open = Pending::read(&self.root)?;
         // Whoever began it was applying the files.
-        self.fresh |=
-            open.as_ref().is_some_and(|open| open.command == APPLY || BY_OTHERS.contains(&open.command.as_str()));
+        self.fresh |= open.as_ref().is_some_and(applies_files);
         let last = Generations::new(&self.root).last()?;
         let generation = last.as_ref().map_or(0, |last| last.number);
         let Some((loaded, fresh)) = self.choose(last) else { return Ok(None) };
@@ -239,10 +232,16 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
         if let ApplyError::Refused(refusals) = error {
             return self.voice.refusals(refusals);
         }
-        let reason = chain(error);
+        let reason = why(error);
         tracing::error!(message_id = log::FAILED, "operation failed: {reason}");
         self.voice.status(&format!("failed: {}", reason.lines().next().unwrap_or_default()));
     }
+}
+
+/// Why it failed, and the next command where there is one.
+fn why(error: &ApplyError) -> String {
+    let remedy = if let ApplyError::Record(error) = error { error.remedy() } else { None };
+    remedy.map_or_else(|| chain(error), |remedy| format!("{}; next: {remedy}", chain(error)))
 }
 
 fn judged(survey: &Survey, open: bool) -> Verdict {
@@ -262,4 +261,24 @@ fn needs(survey: &Survey) -> BTreeMap<UnitName, Vec<UnitName>> {
     let unit =
         |service: &Service| services.iter().find(|other| other.service == *service).map(|found| found.unit.clone());
     services.iter().map(|service| (service.unit.clone(), service.needs.iter().filter_map(unit).collect())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::layout::PENDING;
+
+    #[test]
+    fn damaged_records_are_told_with_the_next_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        let path = root.join(PENDING);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "{").unwrap();
+        let error = ApplyError::Record(Pending::read(&root).unwrap_err());
+        let (said, path) = (why(&error), path.display());
+        assert!(said.contains(&format!("{path} is damaged")), "{said}");
+        let next = format!("; next: mv {path} {path}.aside, then: photos-agent apply && systemctl start photos.target");
+        assert!(said.ends_with(&next), "{said}");
+    }
 }

@@ -39,6 +39,9 @@ pub const LOCK: &str = "/run/photos-agent/lock";
 /// rest are three; more means that something undoes what is done.
 const ROUNDS: usize = 5;
 
+/// How long after a refusal it is asked again, before another configuration is tried.
+const SECOND_THOUGHT: Duration = Duration::from_secs(20);
+
 /// Everything known at one moment.
 #[derive(Debug)]
 pub struct Survey {
@@ -114,18 +117,41 @@ pub async fn apply(
     operate(host, loaded, command, progress).await
 }
 
-/// The same, if an operation is open once the lock is free: somebody else may have finished it.
-pub async fn resume(
+/// Finishes the open operation, if there still is one once the lock is free. `waiting` is called if somebody has it;
+/// `choose` gives the configurations to try, each where the one before it is refused twice, and is asked under the lock.
+pub async fn resume<E: From<ApplyError>>(
     host: &Host,
-    loaded: &Loaded,
     command: &str,
     progress: &mut dyn Progress,
-) -> Result<Option<Report>, ApplyError> {
-    let _lock = lock::take(&host.root.join(LOCK), command, Duration::MAX).await?;
-    if Pending::read(&host.root)?.is_none() {
-        return Ok(None);
+    waiting: impl FnOnce(),
+    choose: impl FnOnce(&Pending) -> Result<Vec<Loaded>, E>,
+) -> Result<Option<Report>, E> {
+    let path = host.root.join(LOCK);
+    let _lock = match lock::take(&path, command, Duration::ZERO).await {
+        Err(LockError::Held { .. }) => {
+            waiting();
+            lock::take(&path, command, Duration::MAX).await
+        }
+        taken => taken,
     }
-    operate(host, loaded, command, progress).await.map(Some)
+    .map_err(ApplyError::from)?;
+    let Some(open) = Pending::read(&host.root).map_err(ApplyError::from)? else { return Ok(None) };
+    let mut ways = choose(&open)?.into_iter().peekable();
+    while let Some(loaded) = ways.next() {
+        let mut done = operate(host, &loaded, command, progress).await;
+        if ways.peek().is_some() && matches!(done, Err(ApplyError::Refused(_))) {
+            // In the middle of a boot, Podman or systemd may not have answered in time: that is no reason to go back.
+            tokio::time::sleep(SECOND_THOUGHT).await;
+            done = operate(host, &loaded, command, progress).await;
+        }
+        match done {
+            Err(error @ ApplyError::Refused(_)) if ways.peek().is_some() => {
+                tracing::error!("back to the configuration that was applied last: {}", crate::observe::chain(&error));
+            }
+            done => return Ok(Some(done?)),
+        }
+    }
+    Ok(None)
 }
 
 /// One operation, by whoever holds the lock.
@@ -147,15 +173,15 @@ async fn operate(
 fn conclude(
     host: &Host,
     loaded: &Loaded,
-    operation: Operation<'_>,
+    mut operation: Operation<'_>,
     result: Result<(Survey, jiff::Timestamp), ApplyError>,
 ) -> Result<Report, ApplyError> {
-    match result {
-        Ok((survey, more)) => {
-            // Those that somebody else had made, too.
-            let places = survey.desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
-            add_places(&host.root, places)?;
-            let generation = Generations::new(&host.root).record(generation(loaded, &survey.desired, more))?;
+    if result.is_ok() {
+        operation.settled();
+    }
+    let recorded = result.and_then(|(survey, more)| Ok((record(host, loaded, &survey, more)?, survey)));
+    match recorded {
+        Ok((generation, survey)) => {
             let (id, steps) = operation.finish(Outcome::Done, Some(generation))?;
             let Plan { notes, concerns, .. } = survey.plan;
             Ok(Report { operation: id, steps, generation, notes, concerns })
@@ -168,6 +194,14 @@ fn conclude(
             Err(error)
         }
     }
+}
+
+/// Writes down what the host has come to. Returns the generation's number.
+fn record(host: &Host, loaded: &Loaded, survey: &Survey, more: jiff::Timestamp) -> Result<u32, ApplyError> {
+    // Those that somebody else had made, too.
+    let places = survey.desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
+    add_places(&host.root, places)?;
+    Ok(Generations::new(&host.root).record(generation(loaded, &survey.desired, more))?)
 }
 
 async fn converge(

@@ -33,11 +33,12 @@ impl<'a> Operation<'a> {
         let stack_was_stopped = before.as_ref().is_some_and(|pending| pending.stack_was_stopped);
         let held = before.as_ref().is_some_and(|pending| pending.holds);
         if let Some(pending) = before {
-            History::new(root).append(&entry(&pending, Outcome::Interrupted, None))?;
-            // Its journal stays until this one has its own: a fault in between must not make it forgotten.
+            // First: services must not wait for what the history has to say.
             if !held {
                 gate::open(root)?;
             }
+            // Its journal stays until this one has its own: a fault in between must not make it forgotten.
+            History::new(root).append(&entry(&pending, Outcome::Interrupted, None))?;
         }
         let command = command.to_owned();
         Ok(Self { root, command, open: None, resumed, stack_was_stopped, held: (held, held) })
@@ -122,6 +123,11 @@ impl<'a> Operation<'a> {
     /// The last step failed and was undone: nothing of it is left that a service could meet.
     pub const fn step_undone(&mut self) {
         self.held.0 = self.held.1;
+    }
+
+    /// The host is as it should be, whatever becomes of the records of it.
+    pub const fn settled(&mut self) {
+        self.held.0 = false;
     }
 
     /// The stack that this operation, or one before it, had stopped is up again.
@@ -317,6 +323,16 @@ mod tests {
         let next = Operation::begin(&root, "apply").unwrap();
         assert!(next.lets_services_start() && lets(&root));
         next.finish(Outcome::Failed("no".to_owned()), None).unwrap();
+        assert!(lets(&root));
+    }
+
+    #[test]
+    fn services_do_not_wait_for_the_history() {
+        let (_folder, root) = root();
+        Operation::begin(&root, "apply").unwrap().step(&Step::Reload, "").unwrap();
+        std::fs::remove_file(root.join(RESOLVING)).unwrap();
+        std::fs::create_dir(root.join(STATE).join("history.jsonl")).unwrap();
+        Operation::begin(&root, "apply").unwrap_err();
         assert!(lets(&root));
     }
 

@@ -106,7 +106,7 @@ async fn change(
     let begun = begin(operation, progress, &step, "a new password was asked for")?;
     let stored = host.podman.replace_secret(secret, password).await;
     let id = stored.map_err(|source| failed(&step, source.into()))?;
-    commit_secrets(&host.root).map_err(|source| failed(&step, source.into()))?;
+    commit_secrets(&host.root).await.map_err(|source| failed(&step, source.into()))?;
     operation.step_done(begun);
 
     let Some(container) = container else { return Ok(()) };

@@ -17,15 +17,15 @@ const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 pub(super) async fn make(host: &Host, secret: &SecretName) -> Result<(), StepError> {
     let password = random_password().map_err(StepError::Random)?;
     host.podman.create_secret(secret, password).await?;
-    Ok(commit_secrets(&host.root)?)
+    Ok(commit_secrets(&host.root).await?)
 }
 
 /// Waits until Podman's store of secrets is on its disk: Podman writes it in place and syncs nothing, and a power cut would
 /// leave an empty one.
-pub fn commit_secrets(root: &Root) -> Result<(), FileError> {
+pub async fn commit_secrets(root: &Root) -> Result<(), FileError> {
     let store = root.join(STORE);
     // Where somebody moved it, it is Podman's alone.
-    if store.is_dir() { files::commit(&store) } else { Ok(()) }
+    if store.is_dir() { files::commit(&store).await } else { Ok(()) }
 }
 
 /// 32 characters from the system's random source, each as likely as any other.

@@ -14,7 +14,7 @@ use crate::host::systemd::{SystemdError, Verb};
 use crate::host::{Host, kernel};
 use crate::model::{ActiveState, HostPath, NetworkName, Refusal, Root, UnitName};
 use crate::plan::Step;
-use crate::record::{Places, RecordError, add_first_starts, add_places};
+use crate::record::{MarkError, Places, RecordError, add_places, mark_first_start};
 use crate::stack::{INNER_INTERFACE, UNITS};
 
 /// Why a step failed.
@@ -41,6 +41,9 @@ pub enum StepError {
     /// The digest could not be locked.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The mark of a first start.
+    #[error(transparent)]
+    Mark(#[from] MarkError),
     /// The system gave no random bytes.
     #[error("no random bytes from the system")]
     Random(#[source] getrandom::Error),
@@ -177,7 +180,7 @@ async fn execute(
         Step::MakeFolder { path, mode } => Ok(storage::make_folder(&root.join(path.as_path()), *mode)?),
         Step::MakeSubvolume { subvolume, path, label } => {
             let (nocow, owner, mode) = (subvolume.nocow(), subvolume.owner(), subvolume.mode());
-            storage::make_subvolume(&root.join(path.as_path()), nocow, owner, mode, *label)?;
+            storage::make_subvolume(&root.join(path.as_path()), nocow, owner, mode, *label).await?;
             Ok(add_places(root, Places::from([(*subvolume, path.clone())]))?)
         }
         Step::SetNocow { path } => Ok(storage::set_nocow(&root.join(path.as_path()))?),
@@ -186,12 +189,14 @@ async fn execute(
         Step::Pull { image } => images::pull(host, image, progress).await,
         Step::StopStack { .. } => units::jobs(host, Verb::Stop, &stack_units(survey), progress).await,
         Step::InstallFiles { files } => units::install(host, survey, files, operation, progress).await,
-        Step::Reload => units::reload(host, &survey.desired).await,
+        Step::Reload => units::reload(host, survey).await,
         Step::RemoveFiles { paths } => units::remove(host, paths).await,
         Step::SetAside { subvolume, path, label } => {
             let at = root.join(path.as_path());
             storage::set_aside(&at)?;
-            Ok(storage::make_subvolume(&at, subvolume.nocow(), subvolume.owner(), subvolume.mode(), *label)?)
+            storage::make_subvolume(&at, subvolume.nocow(), subvolume.owner(), subvolume.mode(), *label).await?;
+            // The mark was of the one that went.
+            Ok(mark_first_start(root, *subvolume, path)?)
         }
         Step::WriteMarkers { folders } => write_markers(root, folders),
         Step::RemoveNetwork { network, unit } => remove_network(host, network, unit, progress).await,
@@ -200,7 +205,9 @@ async fn execute(
         Step::LoadRules { unit } => units::jobs(host, Verb::Reload, std::slice::from_ref(unit), progress).await,
         Step::Stop { units } => units::jobs(host, Verb::Stop, units, progress).await,
         Step::Start { units, first } => {
-            add_first_starts(root, first)?;
+            for place in survey.desired.subvolumes.iter().filter(|place| first.contains(&place.subvolume)) {
+                mark_first_start(root, place.subvolume, &place.path)?;
+            }
             units::jobs(host, Verb::Start, units, progress).await
         }
         Step::Restart { units } => units::jobs(host, Verb::Restart, units, progress).await,
@@ -223,7 +230,7 @@ async fn enable(host: &Host, unit: &UnitName) -> Result<(), StepError> {
     let systemd = host.systemd().await?;
     systemd.enable(unit).await?;
     // systemd syncs no link: one that a power cut took back would look like the operator's `disable`.
-    files::commit(&host.root.join(UNITS))?;
+    files::commit(&host.root.join(UNITS)).await?;
     if unit.as_str().ends_with(".socket") {
         systemd.run_jobs(Verb::Start, std::slice::from_ref(unit), &mut |_| {}).await?;
     }

@@ -72,7 +72,7 @@ async fn replace(
     };
     add_installed(&host.root, own_texts(changes))?;
     files::replace_all(&set(|file| Some(file.text.clone())))?;
-    let Err(error) = reload(host, &survey.desired).await else { return Ok(()) };
+    let Err(error) = reload(host, survey).await else { return Ok(()) };
     // What led here is what a person needs; what fails on the way back, the next run finds.
     if let Err(unmended) = put_back(host, &set(|file| file.before.clone())).await {
         tracing::error!("the old units were not put back: {}", chain(&unmended));
@@ -116,7 +116,10 @@ fn keep_displaced(
 
 /// Reloads systemd and asserts that every unit came from our file: a generator's error is silent
 /// (it goes to the kernel's log), and the reload succeeds all the same.
-pub(super) async fn reload(host: &Host, desired: &Desired) -> Result<(), StepError> {
+///
+/// What a drop-in had broken before is no fault of what was just written: the plan tells of it, and it forbids nothing.
+pub(super) async fn reload(host: &Host, survey: &Survey) -> Result<(), StepError> {
+    let Survey { desired, observed, .. } = survey;
     let systemd = host.systemd().await?;
     systemd.reload().await?;
     let names: Vec<UnitName> = desired.units().cloned().collect();
@@ -124,19 +127,22 @@ pub(super) async fn reload(host: &Host, desired: &Desired) -> Result<(), StepErr
     for file in &desired.files {
         let Some(unit) = &file.unit else { continue };
         let state = states.get(unit).cloned().unwrap_or_default();
-        if let Some(found) = misloaded(&state, &file.path) {
+        let before = observed.units.as_ref().ok().and_then(|units| units.get(unit));
+        let was_broken = before.is_some_and(|before| before.load == LoadState::Broken);
+        if let Some(found) = misloaded(&state, &file.path, was_broken) {
             return Err(StepError::NotLoaded { unit: unit.clone(), file: file.path.to_string(), found });
         }
     }
     Ok(())
 }
 
-fn misloaded(state: &UnitState, file: &HostPath) -> Option<String> {
+fn misloaded(state: &UnitState, file: &HostPath, was_broken: bool) -> Option<String> {
     match state.load {
         LoadState::Loaded => {}
         // By the operator, who will unmask it.
         LoadState::Masked => return None,
         LoadState::NotFound => return Some("systemd does not know it; see journalctl -k -g quadlet".to_owned()),
+        LoadState::Broken if was_broken => return None,
         LoadState::Broken => return Some("systemd cannot read it; see systemctl status".to_owned()),
     }
     let from = if file.as_str().starts_with(QUADLETS) { &state.source } else { &state.fragment };
@@ -198,4 +204,29 @@ fn failure(verb: Verb, job: &JobResult, state: &UnitState) -> Option<String> {
         let _ = write!(text, "\n  more: journalctl -u {unit}");
     }
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_misloaded_unless_it_was_broken_before() {
+        let file: HostPath = format!("{QUADLETS}/immich-ml.container").parse().unwrap();
+        let state = |load, source: &str| UnitState { load, source: source.to_owned(), ..UnitState::default() };
+        let ours = file.as_str();
+        for (load, source, was_broken, fault) in [
+            (LoadState::Loaded, ours, false, None),
+            (LoadState::Loaded, "/etc/theirs", true, Some("it comes from")),
+            (LoadState::Masked, "", false, None),
+            (LoadState::NotFound, "", true, Some("does not know it")),
+            (LoadState::Broken, ours, false, Some("cannot read it")),
+            // A drop-in of the operator's, which is a concern: the files of the others are written all the same.
+            (LoadState::Broken, ours, true, None),
+        ] {
+            let found = misloaded(&state(load, source), &file, was_broken);
+            assert_eq!(found.is_some(), fault.is_some(), "{load:?}: {found:?}");
+            assert!(found.unwrap_or_default().contains(fault.unwrap_or_default()), "{load:?}");
+        }
+    }
 }

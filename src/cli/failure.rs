@@ -153,15 +153,7 @@ impl Failure {
 
 /// What to do about records that cannot be used; nothing where the error says it itself.
 pub(super) fn hint_of_record(error: &RecordError) -> Option<String> {
-    match error {
-        RecordError::File(_) if is_denied(error) => Some(AS_ROOT.to_owned()),
-        RecordError::Damaged { path, .. } => {
-            let path = path.display();
-            let lost = if path.to_string().ends_with("images.lock") { " (tags are asked for anew)" } else { "" };
-            Some(format!("mv {path} {path}.aside, then: photos-agent apply{lost}"))
-        }
-        RecordError::File(_) | RecordError::Newer { .. } => None,
-    }
+    if is_denied(error) { Some(AS_ROOT.to_owned()) } else { error.remedy() }
 }
 
 /// Whether the system said that this user may not.

@@ -6,6 +6,7 @@ mod daemon;
 mod doctor;
 mod failure;
 mod history;
+mod open;
 mod output;
 mod plan;
 mod secret;

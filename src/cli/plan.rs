@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::apply;
-use crate::cli::Context;
 use crate::cli::failure::Failure;
+use crate::cli::{Context, open};
 use crate::model::Refusal;
 use crate::plan::{FileChange, FileDrift, Plan, Step};
 
@@ -20,7 +20,10 @@ struct Body<'a> {
 
 pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     let loaded = context.load()?;
-    let plan = apply::survey(&context.host()?, &loaded).await?.plan;
+    let mut plan = apply::survey(&context.host()?, &loaded).await?.plan;
+    if let Some(operation) = open::look(&context.root)?.left() {
+        plan.notes.push(format!("{}: {}", open::why(operation), open::REMEDY));
+    }
     let body = Body { empty: plan.is_empty(), plan: &plan };
     context.output.answer("plan", body, || text(&plan, context.output.verbose));
     Ok(ExitCode::from(match (plan.refusals.is_empty(), plan.steps.is_empty()) {

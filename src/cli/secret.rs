@@ -89,7 +89,7 @@ async fn set(context: &Context, name: &str) -> Result<(), Failure> {
     let value = read_value(&secret)?;
     let _lock = lock::take(&context.root.join(apply::LOCK), "photos-agent secret set", lock::PATIENCE).await?;
     context.host()?.podman.replace_secret(&secret, value).await.map(drop)?;
-    apply::commit_secrets(&context.root)?;
+    apply::commit_secrets(&context.root).await?;
     let text = format!("Stored {secret}. Services that read it get it with: photos-agent apply");
     context.output.answer("stored", Stored { stored: secret.to_string() }, || text);
     Ok(())

@@ -11,17 +11,20 @@ use serde::Serialize;
 
 use crate::apply::{self, Survey};
 use crate::cli::failure::Failure;
+use crate::cli::open::{self, Open};
 use crate::cli::plan::count;
 use crate::cli::{Context, time};
 use crate::config::Settings;
 use crate::host::storage::{Space, space};
-use crate::host::{Host, immich, lock};
+use crate::host::{Host, immich};
 use crate::model::{ActiveState, HostPath, LoadState, Refusal, Service, UnitName, UnitState};
-use crate::record::{Generations, Pending};
+use crate::plan::Plan;
+use crate::record::Generations;
 
 #[derive(Serialize)]
 struct Body {
-    /// Every service is up and healthy but for masked ones, nothing is pending, and nobody has to see to anything.
+    /// Every service is up and healthy but for masked ones, nothing is pending or was left half-done, and nobody has
+    /// to see to anything.
     well: bool,
     release: String,
     generation: Option<u32>,
@@ -94,8 +97,9 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     // Who is masked is down on purpose, and the server is who answers.
     let server = Service::Server.unit();
     let silent = services.iter().any(|row| row.masked && row.unit.as_str() == server);
+    let open = open::look(&context.root)?;
     Ok(Body {
-        well: all_healthy(&services) && (answers || silent) && plan.is_empty() && plan.concerns.is_empty(),
+        well: is_well(&services, answers || silent, plan, &open),
         release: settings.immich.version.to_string(),
         generation: Generations::new(&context.root).numbers()?.into_iter().max(),
         target: row(&survey.desired.target, None, None),
@@ -103,13 +107,17 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         listen,
         answers,
         storage: storage(context, settings),
-        busy: lock::holder(&context.root.join(apply::LOCK)),
-        open_operation: Pending::read(&context.root)?.map(|pending| pending.id),
+        busy: open.busy,
+        open_operation: open.operation,
         pending_steps: plan.steps.iter().map(|planned| planned.step.to_string()).collect(),
         refusals: plan.refusals.clone(),
         concerns: plan.concerns.clone(),
         notes: plan.notes.clone(),
     })
+}
+
+fn is_well(services: &[Row], reachable: bool, plan: &Plan, open: &Open) -> bool {
+    all_healthy(services) && reachable && plan.is_empty() && plan.concerns.is_empty() && open.left().is_none()
 }
 
 /// Whether every service is healthy that the operator did not mask.
@@ -173,7 +181,7 @@ fn text(body: &Body) -> String {
     if let Some(busy) = &body.busy {
         let _ = writeln!(text, "At work: {busy}");
     } else if let Some(id) = body.open_operation {
-        let _ = writeln!(text, "Operation {id} did not end; next: photos-agent apply");
+        let _ = writeln!(text, "Open: {}; next: {}", open::why(id), open::REMEDY);
     }
     for refusal in &body.refusals {
         let _ = writeln!(text, "Refused: {refusal}\n  next: {}", refusal.remedy);
@@ -210,6 +218,15 @@ fn describe(row: &Row) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operation_that_was_left_is_not_well_whatever_runs() {
+        let well = |operation, busy: Option<&str>| {
+            is_well(&[], true, &Plan::default(), &Open { operation, busy: busy.map(str::to_owned) })
+        };
+        assert!(well(None, None) && well(Some(7), Some("photos-agent apply")));
+        assert!(!well(Some(7), None), "the services of the next boot wait for its end");
+    }
 
     #[test]
     fn a_masked_service_is_down_on_purpose() {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::host::beside;
 use crate::model::{FileKind, FileState};
 
 /// First part of the name of every file in the making; a later run removes what a power cut left.
@@ -158,6 +159,7 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
 /// Adds one line to a file, durable on return; where that fails, the file is as it was.
 pub fn append(path: &Path, line: &str) -> Result<(), FileError> {
     make_parent(path)?;
+    let is_new = !path.exists();
     let mut file = File::options().create(true).append(true).open(path).map_err(failed("open", path))?;
     // A power cut may have torn the last line: it must not swallow this one.
     let torn = read(path)?.is_some_and(|text| !text.is_empty() && !text.ends_with('\n'));
@@ -165,16 +167,17 @@ pub fn append(path: &Path, line: &str) -> Result<(), FileError> {
     let whole = file.metadata().map_err(failed("open", path))?.len();
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
         // A full disk takes the first half of a line. What cannot be undone is a torn line, which the next call sees.
-        let _ = file.set_len(whole);
+        let _ = if is_new { fs::remove_file(path) } else { file.set_len(whole) };
         failed("append to", path)(error)
     })?;
     sync_folder(path)
 }
 
 /// Waits until all that was written to the filesystem of `folder` is on its disk, whoever wrote it.
-pub fn commit(folder: &Path) -> Result<(), FileError> {
-    let folder_file = File::open(folder).map_err(failed("open", folder))?;
-    nix::unistd::syncfs(folder_file).map_err(|errno| failed("commit", folder)(errno.into()))
+pub async fn commit(folder: &Path) -> Result<(), FileError> {
+    let file = File::open(folder).map_err(failed("open", folder))?;
+    let committed = beside(move || nix::unistd::syncfs(file)).await;
+    committed.and_then(|done| Ok(done?)).map_err(failed("commit", folder))
 }
 
 /// Removes a folder, which must be empty; one that is not there is fine.

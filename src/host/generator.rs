@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use crate::host::files;
 use crate::host::process::{self, ProcessError};
 use crate::model::Root;
 
@@ -27,8 +28,11 @@ const BEFORE: &str = "/run/containers/systemd";
 const HERE: &str = "/etc/containers/systemd";
 const AFTER: &str = "/usr/share/containers/systemd";
 
+/// Folders below which quadlet looks for units.
+pub const FOLDERS: [&str; 3] = [BEFORE, HERE, AFTER];
+
 /// What only the generators of ordinary users read (podman-systemd.unit(5)).
-pub const ROOTLESS: &str = "/etc/containers/systemd/users";
+const ROOTLESS: &str = "/etc/containers/systemd/users";
 
 /// Where the set is staged: not below [`HERE`], where quadlet would read it for good.
 const STAGE: &str = "/run/photos-agent/stage";
@@ -64,6 +68,28 @@ pub struct Staged<'a> {
     pub text: &'a str,
     /// The unit.
     pub unit: String,
+}
+
+/// Every folder that is there and in which quadlet would find units of other people: all but those of drop-ins, of
+/// ordinary users, and the agent's own.
+pub fn folders(root: &Root, own: &str) -> Vec<PathBuf> {
+    let mut left: Vec<PathBuf> = FOLDERS.iter().map(PathBuf::from).collect();
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+    while let Some(folder) = left.pop() {
+        let at = root.join(&folder);
+        // quadlet follows links to folders, and so do loops.
+        if !at.canonicalize().is_ok_and(|real| seen.insert(real)) {
+            continue;
+        }
+        let below = files::list(&at).unwrap_or_default().into_iter().map(|name| folder.join(name));
+        left.extend(below.filter(|path| {
+            root.join(path).is_dir()
+                && path.extension().is_none_or(|kind| kind != "d")
+                && ![Path::new(own), Path::new(ROOTLESS)].contains(&path.as_path())
+        }));
+        found.push(folder);
+    }
+    found
 }
 
 /// Where the generator is on this host.
@@ -168,6 +194,27 @@ mod tests {
             error.to_string(),
             "Podman's quadlet generator makes no unit of a.container: converting \"a.container\": unsupported key 'Imge'"
         );
+    }
+
+    #[test]
+    fn folders_of_other_people_are_found_once_and_without_those_of_users() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        let own = "/etc/containers/systemd/photos-agent";
+        assert!(folders(&root, own).is_empty());
+        for name in ["theirs/deep", "photos-agent/below", "a.container.d", "users/1000"] {
+            fs::create_dir_all(root.join(HERE).join(name)).unwrap();
+        }
+        fs::create_dir_all(root.join("/srv/linked")).unwrap();
+        symlink(root.join("/srv/linked"), root.join(HERE).join("linked")).unwrap();
+        symlink(root.join(HERE), root.join("/srv/linked/loop")).unwrap();
+        fs::create_dir_all(root.join(AFTER)).unwrap();
+        fs::write(root.join(AFTER).join("a.container"), "").unwrap();
+        let mut found = folders(&root, own);
+        found.sort();
+        let expected =
+            [HERE.to_owned(), format!("{HERE}/linked"), format!("{HERE}/theirs"), format!("{HERE}/theirs/deep")];
+        assert_eq!(found, expected.map(PathBuf::from).into_iter().chain([PathBuf::from(AFTER)]).collect::<Vec<_>>());
     }
 
     #[test]

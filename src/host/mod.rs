@@ -20,6 +20,8 @@ pub mod subvolume;
 pub mod systemd;
 pub mod watch;
 
+use std::io;
+
 use crate::model::Root;
 use podman::{Podman, PodmanError};
 use systemd::{Systemd, SystemdError};
@@ -43,5 +45,29 @@ impl Host {
     /// systemd, connected at the first call.
     pub async fn systemd(&self) -> Result<&Systemd, SystemdError> {
         self.systemd.get_or_try_init(Systemd::connect).await
+    }
+}
+
+/// Does beside this thread what may take long and cannot be interrupted: on this one the watchdog's beat would wait for
+/// it, and a slow disk is no reason to be killed.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    Ok(tokio::task::spawn_blocking(work).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn this_thread_goes_on_beside_what_blocks() {
+        let (beat, wait) = mpsc::channel();
+        // Ends well only if the other branch runs meanwhile.
+        let work = beside(move || wait.recv_timeout(Duration::from_secs(60)));
+        let (heard, sent) = tokio::join!(work, async { beat.send(7) });
+        sent.unwrap();
+        assert_eq!(heard.unwrap(), Ok(7));
     }
 }

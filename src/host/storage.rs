@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use btrfsutil::subvolume::Subvolume;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
 
-use crate::host::{ioctl, process};
+use crate::host::{beside, ioctl, process};
 use crate::model::{PlaceState, SubvolumeState};
 
 /// How often the same place is set aside before a person has to look.
@@ -116,7 +116,7 @@ pub fn make_folder(path: &Path, mode: u32) -> Result<(), StorageError> {
 }
 
 /// Makes a subvolume, whole or not at all, and waits until the filesystem has committed it.
-pub fn make_subvolume(path: &Path, nocow: bool, owner: u32, mode: u32, label: bool) -> Result<(), StorageError> {
+pub async fn make_subvolume(path: &Path, nocow: bool, owner: u32, mode: u32, label: bool) -> Result<(), StorageError> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
         return Err(io_error("name the subvolume", path)(io::ErrorKind::InvalidInput.into()));
     };
@@ -143,7 +143,9 @@ pub fn make_subvolume(path: &Path, nocow: bool, owner: u32, mode: u32, label: bo
         nix::fcntl::RenameFlags::RENAME_NOREPLACE,
     )
     .map_err(|errno| io_error("put in place the subvolume", path)(errno.into()))?;
-    btrfsutil::sync::sync(path).map_err(|source| StorageError::Btrfs {
+    let place = path.to_owned();
+    let committed = beside(move || btrfsutil::sync::sync(place.as_path())).await;
+    committed.map_err(io_error("commit the subvolume", path))?.map_err(|source| StorageError::Btrfs {
         doing: "commit the subvolume",
         path: path.to_owned(),
         source,

@@ -48,11 +48,12 @@ pub(super) fn plan_kernel(observed: &Observed, desired: &Desired, plan: &mut Pla
     if observed.kernel.inner_forwarding == Some(true) {
         plan.step(Step::DenyInnerForwarding, "the database would have a way out");
     }
-    // Where the unit is down, its start loads them.
-    let loads = unit(observed, desired.firewall.as_str()).active == ActiveState::Active;
-    if loads && observed.kernel.rules == Some(false) {
+    // Where the unit is down, its start loads them; where their text changed, they are loaded for that.
+    let load = Step::LoadRules { unit: desired.firewall.clone() };
+    let is_up = unit(observed, desired.firewall.as_str()).active == ActiveState::Active;
+    if is_up && observed.kernel.rules == Some(false) && plan.steps.iter().all(|planned| planned.step != load) {
         let reason = "somebody flushed them: the inner network is open, and published ports may be dead";
-        plan.step(Step::LoadRules { unit: desired.firewall.clone() }, reason);
+        plan.step(load, reason);
     }
 }
 

@@ -91,7 +91,7 @@ fn start_and_restart(
     }
     let can_run = |service: &&DesiredService| {
         let name = &service.unit;
-        !is_masked(observed, name) && !is_broken(observed, name) && !needs_masked(observed, desired, service)
+        is_startable(observed, name) && !lacks_need(observed, desired, service)
     };
     for service in desired.services.iter().filter(can_run) {
         let state = unit(observed, service.unit.as_str());
@@ -258,11 +258,15 @@ fn tell_failing(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     }
 }
 
-/// Whether a service that it needs is down and masked, so that no start of it can succeed.
-fn needs_masked(observed: &Observed, desired: &Desired, service: &DesiredService) -> bool {
+/// Whether a service that it needs is down and cannot be started, so that no start of it can succeed.
+fn lacks_need(observed: &Observed, desired: &Desired, service: &DesiredService) -> bool {
     let is_needed = |other: &&DesiredService| service.needs.contains(&other.service);
     let is_up = |name: &UnitName| unit(observed, name.as_str()).active == ActiveState::Active;
-    desired.services.iter().filter(is_needed).any(|other| is_masked(observed, &other.unit) && !is_up(&other.unit))
+    desired.services.iter().filter(is_needed).any(|other| !is_startable(observed, &other.unit) && !is_up(&other.unit))
+}
+
+fn is_startable(observed: &Observed, name: &UnitName) -> bool {
+    !is_masked(observed, name) && !is_broken(observed, name)
 }
 
 fn is_masked(observed: &Observed, name: &UnitName) -> bool {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-pub use first_start::{add_first_starts, first_starts};
+pub use first_start::{MarkError, is_first_start, mark_first_start};
 pub use generation::{Generation, Generations};
 pub use history::{Entry, History, Outcome, StepRecord};
 pub use images::ImageLock;
@@ -29,7 +29,7 @@ pub use role::{role_password, set_role_password};
 
 use crate::host::files::{self, FileError};
 use crate::model::Root;
-use crate::model::layout::STATE;
+use crate::model::layout::{PENDING, STATE};
 
 /// Folders in it with files of their own: records, and texts of edited files.
 pub const FOLDERS: [&str; 3] = ["", "generations", "displaced"];
@@ -62,7 +62,24 @@ pub enum RecordError {
     },
 }
 
-#[derive(serde::Deserialize)]
+impl RecordError {
+    /// What to do about a damaged file, which is kept; nothing where the error says it itself.
+    pub fn remedy(&self) -> Option<String> {
+        let Self::Damaged { path, .. } = self else { return None };
+        let after = if path.ends_with(PENDING.trim_start_matches('/')) {
+            // Whether it was us who stopped the stack was written there, and only there.
+            " && systemctl start photos.target"
+        } else if path.ends_with("images.lock") {
+            " (tags are asked for anew)"
+        } else {
+            ""
+        };
+        let path = path.display();
+        Some(format!("mv {path} {path}.aside, then: photos-agent apply{after}"))
+    }
+}
+
+#[derive(Debug, serde::Deserialize)]
 struct Format {
     schema: u32,
 }
@@ -91,4 +108,27 @@ fn write<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), RecordError>
     text.push('\n');
     // The state names paths and images, no secret; but it is nobody else's business.
     files::write(path, &text, 0o600).map_err(RecordError::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_has_a_remedy_that_brings_the_stack_up_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        for (name, then) in [
+            ("pending", "photos-agent apply && systemctl start photos.target"),
+            ("images.lock", "photos-agent apply (tags are asked for anew)"),
+            ("places.json", "photos-agent apply"),
+        ] {
+            let path = state(&root, name);
+            let error = parse::<Format>(&path, "{").unwrap_err();
+            let path = path.display();
+            assert_eq!(error.remedy(), Some(format!("mv {path} {path}.aside, then: {then}")));
+        }
+        let newer = parse::<Format>(&state(&root, "pending"), r#"{"schema": 99}"#).unwrap_err();
+        assert_eq!(newer.remedy(), None, "{newer}");
+    }
 }

@@ -113,7 +113,7 @@ async fn take(
     });
     let database = if database_runs { Some(database::checkpoint().await?) } else { None };
     for disk in &applied.desired.disks {
-        files::commit(&host.root.join(disk.base.as_path()))?;
+        files::commit(&host.root.join(disk.base.as_path())).await?;
     }
     let shots = places.iter().map(|place| Shot::new(&place.live, &place.shot));
     let shots = shots.collect::<Result<Vec<_>, _>>()?;

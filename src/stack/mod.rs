@@ -273,11 +273,16 @@ fn own_folders() -> [Folder; 2] {
     [(QUADLETS, 0o755), (STATE, 0o700)].map(|(path, mode)| Folder { path: HostPath::constant(path), mode, ours: true })
 }
 
-/// Where a cluster's `PG_VERSION` lies, by the layouts of the images: up to PostgreSQL 17, and from 18 on.
-pub fn cluster_versions(settings: &Settings) -> Vec<HostPath> {
+/// Where the database's cluster lies.
+pub fn cluster(settings: &Settings) -> HostPath {
     let storage = &settings.storage;
     let root = storage.databases.as_ref().unwrap_or(&storage.root);
-    let cluster = root.join("live").join(Subvolume::Postgres.name());
+    root.join("live").join(Subvolume::Postgres.name())
+}
+
+/// Where its `PG_VERSION` lies, by the layouts of the images: up to PostgreSQL 17, and from 18 on.
+pub fn cluster_versions(settings: &Settings) -> Vec<HostPath> {
+    let cluster = cluster(settings);
     let per_version = |major: u32| cluster.join(&format!("{major}/docker/PG_VERSION"));
     std::iter::once(cluster.join("PG_VERSION")).chain((18..=18).map(per_version)).collect()
 }

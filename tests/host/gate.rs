@@ -47,6 +47,15 @@ fn a_boot_finishes_what_was_cut_off_before_any_service_starts() {
         assert_eq!(host.ok("systemctl show -P NRestarts immich-server"), "0");
     }
     host.fails(3, "systemctl is-active photos-agent");
+
+    // A daemon that is stopped at such a moment leaves the stack to the same unit.
+    host.configure("[network]\nsubnet = \"10.99.10.0/24\"\n");
+    host.ok("systemctl start --no-block photos-agent");
+    host.ok(&format!("timeout 60 sh -c 'until grep -q \"step.*remove network\" {PENDING}; do :; done' 2>/dev/null"));
+    host.ok("systemctl stop photos-agent");
+    host.wait_for("photos-agent status", 90);
+    host.assert_converged();
+    host.fails(3, "systemctl is-active photos-agent");
 }
 
 #[test]
@@ -106,5 +115,29 @@ fn a_first_start_that_is_cut_off_is_made_up_for_by_the_boot() {
         let aside = host.run("ls -d /var/lib/photos/live/postgres.cut-off").code == 0;
         assert_eq!(aside, name == "postgres", "only what was half made is set aside");
         host.fails(3, "systemctl is-active photos-agent");
+        if name == "postgres" {
+            assert_marks_are_of_one_subvolume(&host);
+        }
     }
+}
+
+/// A mark that an attempt elsewhere left, or one on another subvolume, says nothing of a database that was in use.
+fn assert_marks_are_of_one_subvolume(host: &Host) {
+    let mark = "/var/lib/photos-agent/first-start.postgres";
+    let live = "/var/lib/photos/live/postgres";
+    let uuid = host.ok(&format!("btrfs subvolume show {live} | awk '$1 == \"UUID:\" {{ print $2 }}'"));
+    for (path, uuid) in [("/srv/live/postgres", uuid.as_str()), (live, "11111111-2222-3333-4444-555555555555")] {
+        host.ok("systemctl stop photos.target 'immich-*'");
+        host.write(mark, &format!("{{\"schema\":1,\"path\":\"{path}\",\"uuid\":\"{uuid}\"}}"));
+        host.write(
+            PENDING,
+            "{\"schema\":1,\"id\":99,\"command\":\"x\",\"started\":\"2026-01-01T00:00:00Z\",\"agent\":\"0\",\
+             \"stack_was_stopped\":true,\"holds\":true,\"steps\":[]}",
+        );
+        let plan = host.fails(2, "photos-agent plan").out;
+        assert!(plan.contains("start photos.target") && !plan.contains("aside"), "{plan}");
+        host.ok("photos-agent apply");
+        host.assert_converged();
+    }
+    host.ok(&format!("rm -f {mark}"));
 }

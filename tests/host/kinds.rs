@@ -136,6 +136,9 @@ fn what_only_a_person_can_mend_is_told_and_forbids_nothing() {
     let remedy = concerned(&host, "immich-ml.service", "cannot be used by systemd");
     let said = host.run(&remedy).all();
     assert!(said.contains("more than one ExecStart=") && said.contains("50-mine.conf"), "{remedy}: {said}");
+    host.ok(&format!(
+        "rm {QUADLETS}/immich-redis.container && photos-agent apply && test -s {QUADLETS}/immich-redis.container"
+    ));
     host.ok(&format!("rm {broken} && systemctl daemon-reload && photos-agent apply"));
     host.assert_converged();
 

@@ -290,6 +290,32 @@ fn damaged_records_are_named_with_the_way_out() {
 }
 
 #[test]
+fn an_operation_that_was_left_is_told_with_what_finishes_it() {
+    let sealed = Sealed::new();
+    let why = "operation 7 was begun and did not end";
+    assert!(!sealed.run(&["plan"]).out.contains("operation"));
+    assert!(sealed.run(&["doctor"]).out.contains("ok       open operation: none"));
+    let open = r#"{"schema": 1, "id": 7, "command": "photos-agent apply", "started": "2026-01-02T03:04:05Z", "agent": "0.1.0",
+        "stack_was_stopped": true, "holds": true, "steps": []}"#;
+    sealed.write("var/lib/photos-agent/pending", open);
+    let done = sealed.run(&["plan"]);
+    assert!(done.out.contains(&format!("note: {why}")) && done.out.contains(": photos-agent apply"), "{done:?}");
+    let done = sealed.run(&["doctor"]);
+    assert!(done.out.contains(&format!("FAILS    open operation: {why}")), "{done:?}");
+    assert!(done.out.contains("next: photos-agent apply\n"), "{done:?}");
+    let status: Value = serde_json::from_str(&sealed.run(&["status", "--json"]).out).unwrap();
+    assert_eq!((&status["well"], &status["open_operation"]), (&Value::from(false), &Value::from(7)));
+    // Somebody is at work on it.
+    let path = sealed.0.path().join("run/photos-agent/lock");
+    sealed.write("run/photos-agent/lock", "photos-agent apply (pid 1)");
+    let lock = nix::fcntl::Flock::lock(fs::File::open(&path).unwrap(), nix::fcntl::FlockArg::LockExclusive).unwrap();
+    assert!(!sealed.run(&["plan"]).out.contains("operation"));
+    assert!(sealed.run(&["doctor"]).out.contains("ok       open operation: 7, at work: photos-agent apply (pid 1)"));
+    drop(lock);
+    assert!(sealed.run(&["plan"]).out.contains(why));
+}
+
+#[test]
 fn what_cannot_be_had_is_refused_and_the_doctor_says_more() {
     let sealed = Sealed::configured("[postgres]\nmajor = 16\n");
     sealed.write("var/lib/photos/live/postgres/PG_VERSION", "17\n");
@@ -299,6 +325,22 @@ fn what_cannot_be_had_is_refused_and_the_doctor_says_more() {
     let done = sealed.run(&["doctor"]);
     assert_eq!(done.code, 2, "{done:?}");
     assert!(done.out.contains("postgres.major: ") && done.out.contains("records: readable"), "{}", done.out);
+}
+
+#[test]
+fn a_cluster_of_no_known_version_is_refused_with_the_commands_for_a_new_one() {
+    let sealed = Sealed::configured("[storage]\ndatabases = \"/ssd\"\n");
+    sealed.write("ssd/live/postgres/PG_VERSION", "");
+    let done = sealed.run(&["plan"]);
+    assert_eq!(done.code, 3, "{done:?}");
+    let place = "/ssd/live/postgres";
+    assert!(done.err.starts_with(&format!("refused: {place}/PG_VERSION: says \"\"; ")), "{done:?}");
+    let commands = format!(
+        "systemctl stop photos.target 'immich-*'; mv {place} {place}.aside && btrfs subvolume create {place} && \
+         chattr +C {place} && chown 999:999 {place} && chmod 700 {place} && photos-agent apply && \
+         systemctl start photos.target\n"
+    );
+    assert!(done.err.contains(&format!("restore {place}/PG_VERSION")) && done.err.ends_with(&commands), "{done:?}");
 }
 
 #[test]

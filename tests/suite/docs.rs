@@ -48,6 +48,35 @@ fn links_lead_somewhere() {
     }
 }
 
+/// What refusals and the guide itself refer to by its title.
+#[test]
+fn titles_of_the_operator_guide_that_are_named_exist() {
+    let guide = read("docs/operator.md");
+    let is_title =
+        |title: &str| guide.contains(&format!("\n## {title}\n")) || guide.contains(&format!("\n**{title}.**"));
+    let mut texts = vec![("docs/operator.md".to_owned(), guide.clone())];
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                texts.push((path.display().to_string(), read(&path).replace("\\\"", "\"")));
+            }
+        }
+    }
+    let mut named = 0;
+    for (file, text) in &texts {
+        let rests = ["guide, \"", "(see \""].into_iter().flat_map(|before| text.split(before).skip(1));
+        for title in rests.filter_map(|rest| rest.split('"').next()) {
+            named += 1;
+            assert!(is_title(title), "{file}: {title}");
+        }
+    }
+    assert!(named > 0 && !is_title("A first start was cut off"));
+}
+
 #[test]
 fn decisions_are_numbered_and_have_their_parts() {
     let mut names: Vec<_> = fs::read_dir(root().join("docs/adr"))

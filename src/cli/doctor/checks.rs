@@ -1,9 +1,14 @@
 //! The checks, in the order in which their remedies are to be done.
 
+use std::io;
+
 use super::{Check, Finding, Known, Silence, is_root};
 use crate::cli::failure::{Failure, hint_of_record};
+use crate::cli::open::{self, Open};
 use crate::config::Diagnostic;
-use crate::host::{generator, kernel, process};
+use crate::host::firewall::has_rules;
+use crate::host::process::{self, ProcessError};
+use crate::host::{generator, kernel};
 use crate::model::{LoadState, Refusal, Root, UnitName};
 use crate::observe::chain;
 use crate::quadlet::{FLOOR, PodmanVersion};
@@ -27,6 +32,7 @@ pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
         check("Podman", podman(known)),
         check("quadlet generator", quadlet()),
         check("records", records(root)),
+        check("open operation", open_operation(root)),
         check("storage and foreign objects", refusals(known)),
         check("drift that is yours to mend", concerns(known)),
         check("units", units(known)),
@@ -146,6 +152,15 @@ fn records(root: &Root) -> Finding {
     Finding::fails_for_root(whys.join("; "), remedies.join(BETWEEN))
 }
 
+fn open_operation(root: &Root) -> Finding {
+    match open::look(root) {
+        Ok(Open { operation: None, .. }) => Finding::holds("none"),
+        Ok(Open { operation: Some(id), busy: Some(busy) }) => Finding::holds(format!("{id}, at work: {busy}")),
+        Ok(Open { operation: Some(id), busy: None }) => Finding::fails(open::why(id), open::REMEDY),
+        Err(_) => Finding::unknown("the agent's records cannot be read"),
+    }
+}
+
 fn refusals(known: &Known) -> Finding {
     match &known.survey {
         Ok(survey) if survey.plan.refusals.is_empty() => Finding::holds("nothing in the way"),
@@ -190,16 +205,19 @@ fn units(known: &Known) -> Finding {
 }
 
 fn firewall() -> Finding {
-    let arguments = ["list", "table", "inet", FIREWALL_TABLE].map(std::convert::AsRef::as_ref);
-    match process::run("nft", &arguments) {
-        Ok(_) => Finding::holds("rules are loaded"),
-        Err(process::ProcessError::NotRun { .. }) => {
-            Finding::fails("nft is not installed", "apt install nftables, or dnf install nftables")
-        }
-        Err(error) if !is_root() => Finding::unknown(error.to_string()),
-        Err(_) => {
+    let has_nft = !matches!(process::run("nft", &["--version".as_ref()]), Err(ProcessError::NotRun { .. }));
+    judge_firewall(has_nft, has_rules(FIREWALL_TABLE, &FIREWALL_CHAINS))
+}
+
+/// By the same question as the plan's: a table whose chains somebody emptied closes nothing.
+fn judge_firewall(has_nft: bool, has_rules: io::Result<bool>) -> Finding {
+    match has_rules {
+        _ if !has_nft => Finding::fails("nft is not installed", "apt install nftables, or dnf install nftables"),
+        Ok(true) => Finding::holds("rules are loaded"),
+        Ok(false) => {
             Finding::fails("its rules are not loaded", format!("photos-agent apply, then: systemctl start {FIREWALL}"))
         }
+        Err(error) => Finding::unknown(format!("the kernel does not tell: {error}")),
     }
 }
 
@@ -215,6 +233,15 @@ fn inner_network(root: &Root) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_are_loaded_missing_or_not_to_be_asked_for() {
+        let denied = || Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert!(matches!(judge_firewall(true, Ok(true)), Finding::Holds { .. }));
+        assert!(matches!(judge_firewall(true, Ok(false)), Finding::Fails { why, .. } if why.contains("not loaded")));
+        assert!(matches!(judge_firewall(true, denied()), Finding::Unknown { .. }));
+        assert!(matches!(judge_firewall(false, denied()), Finding::Fails { why, .. } if why.contains("nft")));
+    }
 
     #[test]
     fn systemd_tells_its_version_in_more_than_one_way() {

@@ -321,6 +321,14 @@ fn files_are_written_where_they_differ_and_only_where_they_are_ours() {
         after(|world| world.files.get_mut(&rules).unwrap().push('#')),
         [write("edited by hand")[0].as_str(), "load the rules of the inner network (they changed)"]
     );
+    // Once, whatever else is the matter with them.
+    assert_eq!(
+        after(|world| {
+            world.files.get_mut(&rules).unwrap().push('#');
+            world.kernel.rules = Some(false);
+        }),
+        [write("edited by hand")[0].as_str(), "load the rules of the inner network (they changed)"]
+    );
 }
 
 #[test]
@@ -638,6 +646,20 @@ fn what_is_not_up_is_started() {
     });
     assert!(said[0].starts_with("concern: immich-ml.service: cannot be used by systemd as it is"), "{said:?}");
     assert_eq!(said[1..], ["start immich-redis.service (not running)"]);
+    // One that the server needs: no start of the server could succeed, unless it still runs.
+    let broken = |active: ActiveState| {
+        after(move |world| {
+            unit("immich-server.service", |unit| unit.active = ActiveState::Inactive)(world);
+            unit("immich-postgres.service", |unit| (unit.load, unit.active) = (LoadState::Broken, active))(world);
+        })
+    };
+    for (active, steps) in
+        [(ActiveState::Failed, &[][..]), (ActiveState::Active, &["start immich-server.service (not running)"])]
+    {
+        let said = broken(active);
+        assert!(said[0].starts_with("concern: immich-postgres.service: cannot be used by systemd"), "{said:?}");
+        assert_eq!(said[1..], *steps);
+    }
     // What came up after all is well, whatever it took.
     assert_eq!(after(unit("immich-ml.service", |unit| unit.restarts = 30)), Vec::<String>::new());
     // A stack of which nothing but the target is up was stopped by nobody.
