@@ -4,6 +4,7 @@
 //! files; the manifest has their hashes.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -155,5 +156,9 @@ fn below(folder: &Path, path: &str) -> PathBuf {
 }
 
 fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text).iter().fold(String::new(), |mut hexadecimal, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(hexadecimal, "{byte:02x}");
+        hexadecimal
+    })
 }

@@ -5,5 +5,6 @@ mod config;
 mod docs;
 mod plan;
 mod quadlet;
+mod retention;
 mod rooms;
 mod stack;
