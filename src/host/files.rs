@@ -177,11 +177,12 @@ pub fn commit(folder: &Path) -> Result<(), FileError> {
     nix::unistd::syncfs(folder_file).map_err(|errno| failed("commit", folder)(errno.into()))
 }
 
-/// Removes a folder, which must be empty; one that is not there is fine.
-pub fn remove_folder(path: &Path) -> Result<(), FileError> {
+/// Removes a folder unless there is something in it, and returns whether it did; one that is not there is fine.
+pub fn remove_empty_folder(path: &Path) -> Result<bool, FileError> {
     match fs::remove_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove the folder", path)(error)),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Ok(false),
+        Err(error) => Err(failed("remove the folder", path)(error)),
     }
 }
 

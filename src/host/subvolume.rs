@@ -53,6 +53,16 @@ fn died() -> StorageError {
     io_error("snapshot", Path::new("."))(io::Error::other("the thread died"))
 }
 
+/// Whether there is a folder at `path` that is neither a link nor a subvolume of its own.
+pub fn is_plain_folder(path: &Path) -> Result<bool, StorageError> {
+    use std::os::unix::fs::MetadataExt;
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(metadata.is_dir() && metadata.ino() != super::storage::SUBVOLUME_ROOT),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(io_error("look at", path)(error)),
+    }
+}
+
 /// A writable snapshot of `source` at `path`, in a folder that exists.
 pub fn clone(source: &Path, path: &Path) -> Result<(), StorageError> {
     let shot = Shot::new(source, path)?;

@@ -280,20 +280,8 @@ impl World {
     fn take(&mut self, step: &Step, desired: &Desired) {
         self.clock += 1;
         match step {
-            Step::Enable { unit } => {
-                let state = self.units.entry(unit.clone()).or_default();
-                assert_eq!(state.load, LoadState::Loaded, "{unit} has a file");
-                "enabled".clone_into(&mut state.file_state);
-                if unit.as_str() == PODMAN_SOCKET || unit.as_str().ends_with(".timer") {
-                    state.active = ActiveState::Active;
-                }
-            }
-            Step::Disable { unit } => {
-                let path = format!("{UNITS}/{unit}");
-                assert!(self.files.keys().any(|file| file.as_str() == path), "{unit} is gone before it was disabled");
-                self.stop(unit);
-                "disabled".clone_into(&mut self.units.entry(unit.clone()).or_default().file_state);
-            }
+            Step::Enable { unit } => self.enable(unit),
+            Step::Disable { unit } => self.disable(unit),
             Step::MakeFolder { path, mode } => self.make(path, folder(*mode)),
             Step::MakeSubvolume { subvolume, path, .. } => {
                 let parent = path.as_path().parent().unwrap().to_str().unwrap().parse().unwrap();
@@ -394,6 +382,22 @@ impl World {
         for place in desired.subvolumes.iter().filter(|place| first.contains(&place.subvolume)) {
             self.subvolume(&place.path).empty = false;
         }
+    }
+
+    fn enable(&mut self, unit: &UnitName) {
+        let state = self.units.entry(unit.clone()).or_default();
+        assert_eq!(state.load, LoadState::Loaded, "{unit} has a file");
+        "enabled".clone_into(&mut state.file_state);
+        if matches!(unit.as_str().rsplit_once('.'), Some((_, "socket" | "timer"))) {
+            state.active = ActiveState::Active;
+        }
+    }
+
+    fn disable(&mut self, unit: &UnitName) {
+        let path = format!("{UNITS}/{unit}");
+        assert!(self.files.keys().any(|file| file.as_str() == path), "{unit} is gone before it was disabled");
+        self.stop(unit);
+        "disabled".clone_into(&mut self.units.entry(unit.clone()).or_default().file_state);
     }
 
     fn make(&mut self, path: &HostPath, state: PlaceState) {
