@@ -101,7 +101,7 @@ mod tests {
         put("20261122T020000Z", TEXT);
         put("20261123T020000Z", &TEXT.replace("\"schema\": 1", "\"schema\": 2"));
         put("20261124T020000Z", "{\"schema\": 7, \"all\": \"else\"}");
-        put("20261125T020000Z", &TEXT.lines().next().unwrap());
+        put("20261125T020000Z", TEXT.lines().next().unwrap());
         put("20261126T020000Z", "");
         put("theirs", TEXT);
         std::fs::create_dir(folder.path().join("20261127T020000Z")).unwrap();

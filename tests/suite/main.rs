@@ -7,4 +7,5 @@ mod plan;
 mod quadlet;
 mod retention;
 mod rooms;
+mod snapshots;
 mod stack;

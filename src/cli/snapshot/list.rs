@@ -55,15 +55,18 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
     let (mut rows, mut debris) = (Vec::new(), Vec::new());
     let mut before: Option<Summary> = None;
     for (id, found) in all {
-        let size = sizes.as_ref().map(|sizes| sizes.snapshot(&id)).transpose()?;
         match found {
             Found::Debris => debris.push(id),
             Found::Whole(summary) => {
+                let size = sizes.as_ref().map(|sizes| sizes.snapshot(&id)).transpose()?;
                 let changes = before.as_ref().map(|before| changes(before, &summary)).unwrap_or_default();
                 before = Some(summary.clone());
                 rows.push(Row { id, summary: Some(summary), changes, unfit: None, size });
             }
-            found => rows.push(Row { id, summary: None, changes: Vec::new(), unfit: Some(why_left(&found)), size }),
+            found => {
+                let unfit = Some(why_left(&found));
+                rows.push(Row { id, summary: None, changes: Vec::new(), unfit, size: None });
+            }
         }
     }
     rows.reverse();
