@@ -3,13 +3,17 @@
 //! The services wait for READY=1, which is sent as soon as nothing is left that one of them must not meet; what
 //! else there is to do goes on beside them. Where that moment does not come, their conditions hold them.
 
+use std::time::Duration;
+
 use crate::agent::status::{Narrator, notify_ready};
 use crate::apply::{self, ApplyError, Report, applied};
 use crate::config::{Diagnostics, Loaded};
 use crate::host::Host;
 use crate::log;
 use crate::model::Root;
+use crate::observe::chain;
 use crate::record::{Generations, Pending};
+use crate::snapshot;
 
 /// The command under which it stands in the history.
 pub(super) const RESOLVE: &str = "photos-resolve";
@@ -32,6 +36,10 @@ pub async fn resolve<E: From<ApplyError> + From<Diagnostics>>(
     let report = apply::resume::<E>(host, RESOLVE, &mut Narrator, notify_ready, choose).await?;
     // Where nothing was to be started, nobody has said it yet; to end without it is a failure to systemd.
     notify_ready();
+    // It goes on beside the services, and is no reason to hold them: what is not whole, nobody starts from.
+    if let Err(error) = snapshot::tidy(host, RESOLVE, Duration::MAX).await {
+        tracing::error!("what is left of a snapshot stays for now: {}", chain(&error));
+    }
     if let Some(Report { generation, steps, .. }) = &report {
         tracing::info!(message_id = log::CONVERGED, generation, steps = steps.len(), "converged");
     }

@@ -22,9 +22,13 @@ use crate::log;
 use crate::model::{Root, Service, UnitName};
 use crate::observe::chain;
 use crate::record::{Generation, Generations, Pending};
+use crate::snapshot;
 
 /// The command under which a repair stands in the history.
 const REPAIR: &str = "daemon: drift";
+
+/// Under which the lock is held for what snapshots left.
+const TIDY: &str = "daemon: snapshots";
 
 /// How often a held lock is looked at.
 const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
@@ -51,6 +55,8 @@ pub(super) struct Keeper<L> {
     repairs: Repairs,
     retry: Retry,
     voice: Voice,
+    /// Nobody has looked yet for what an interrupted snapshot or deletion left.
+    untidy: bool,
 }
 
 /// A look, and what it is for.
@@ -68,7 +74,7 @@ struct Look {
 impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
     pub(super) fn new(root: Root, load: L) -> Self {
         let (repairs, retry, voice) = Default::default();
-        Self { root, load, fresh: true, started: Instant::now(), repairs, retry, voice }
+        Self { root, load, fresh: true, started: Instant::now(), repairs, retry, voice, untidy: true }
     }
 
     /// The operator wants the files to be applied now.
@@ -92,6 +98,30 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
     /// Looks, and does what there is to do. May be dropped at any point: the next turn takes up what it left.
     pub(super) async fn turn(&mut self, heard: &str) -> Turned {
         self.wait_for_lock().await;
+        let turned = self.look_and_mend(heard).await;
+        self.tidy().await;
+        turned
+    }
+
+    /// Removes what an interrupted snapshot or deletion left, at the start and after each operation that was found open.
+    /// Not before it is closed: a boot's services wait for that.
+    async fn tidy(&mut self) {
+        if !self.untidy || matches!(Pending::read(&self.root), Ok(Some(_)) | Err(_)) {
+            return;
+        }
+        let Ok(host) = Host::new(self.root.clone()) else { return };
+        match snapshot::tidy(&host, TIDY, Duration::ZERO).await {
+            Ok(_) => self.untidy = false,
+            // Whoever is at work may leave something, too.
+            Err(ApplyError::Locked(_)) => {}
+            Err(error) => {
+                tracing::error!("what is left of a snapshot stays for now: {}", chain(&error));
+                self.untidy = false;
+            }
+        }
+    }
+
+    async fn look_and_mend(&mut self, heard: &str) -> Turned {
         let mut turned = Turned { idle: true, ..Turned::default() };
         let look = match self.look().await {
             Ok(Some(look)) => look,
@@ -153,6 +183,7 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
     async fn look(&mut self) -> Result<Option<Look>, ApplyError> {
         let host = Host::new(self.root.clone()).map_err(no_client)?;
         let open = Pending::read(&self.root)?;
+        self.untidy |= open.is_some();
         // Whoever began it was applying the files.
         self.fresh |= open.as_ref().is_some_and(applies_files);
         let last = Generations::new(&self.root).last()?;

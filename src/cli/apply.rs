@@ -9,7 +9,13 @@ use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::plan::{count, tell_concerns};
+use crate::host::lock;
 use crate::model::{Refusal, UnitName};
+use crate::record::Pending;
+use crate::snapshot;
+
+/// The command, as the history has it.
+const APPLY: &str = "photos-agent apply";
 
 /// How often the bytes of a pull are told.
 const TELL_BYTES: Duration = Duration::from_secs(2);
@@ -18,7 +24,13 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     require_root()?;
     let loaded = context.load()?;
     let mut talk = Talk::new(context.output);
-    let report = apply::apply(&context.host()?, &loaded, "photos-agent apply", &mut talk).await?;
+    let host = context.host()?;
+    let was_open = Pending::read(&host.root)?.is_some();
+    let report = apply::apply(&host, &loaded, APPLY, &mut talk).await?;
+    if was_open {
+        // It may have been a snapshot, or the deletion of one.
+        snapshot::tidy(&host, APPLY, lock::PATIENCE).await?;
+    }
     context.output.answer("report", &report, || report_text(&report));
     Ok(ExitCode::SUCCESS)
 }

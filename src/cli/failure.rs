@@ -51,6 +51,9 @@ pub enum Failure {
     /// A file of the command's own.
     #[error(transparent)]
     File(#[from] crate::host::files::FileError),
+    /// What lies on BTRFS.
+    #[error(transparent)]
+    Storage(#[from] crate::host::storage::StorageError),
     /// No event loop.
     #[error("cannot start")]
     Runtime(#[source] std::io::Error),

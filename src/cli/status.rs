@@ -19,7 +19,7 @@ use crate::host::storage::{Space, space};
 use crate::host::{Host, immich};
 use crate::model::{ActiveState, HostPath, LoadState, Refusal, Service, UnitName, UnitState};
 use crate::plan::Plan;
-use crate::record::Generations;
+use crate::record::{Found, Generations, Snapshots, Summary};
 
 #[derive(Serialize)]
 struct Body {
@@ -34,6 +34,8 @@ struct Body {
     listen: SocketAddr,
     answers: bool,
     storage: BTreeMap<HostPath, Option<Space>>,
+    /// None where they cannot be looked at.
+    snapshots: Option<Taken>,
     /// Who is changing the host right now.
     busy: Option<String>,
     /// An operation that was begun and not ended.
@@ -43,6 +45,14 @@ struct Body {
     /// What a person must see to, and what forbids nothing.
     concerns: Vec<Refusal>,
     notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Taken {
+    /// Those that are whole.
+    count: usize,
+    /// The last that is understood.
+    newest: Option<Summary>,
 }
 
 #[derive(Serialize)]
@@ -107,6 +117,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         listen,
         answers,
         storage: storage(context, settings),
+        snapshots: snapshots(context, &survey),
         busy: open.busy,
         open_operation: open.operation,
         pending_steps: plan.steps.iter().map(|planned| planned.step.to_string()).collect(),
@@ -140,6 +151,15 @@ fn storage(context: &Context, settings: &Settings) -> BTreeMap<HostPath, Option<
     let paths = [Some(&storage.root), storage.databases.as_ref(), storage.ml_cache.as_ref()];
     let look = |path: &HostPath| (path.clone(), space(&context.root.join(path.as_path())).ok());
     paths.into_iter().flatten().map(look).collect()
+}
+
+/// An ordinary user may not look.
+fn snapshots(context: &Context, survey: &Survey) -> Option<Taken> {
+    let folder = context.root.join(survey.desired.snapshots.as_path());
+    let all = Snapshots::new(folder).all().ok()?;
+    let count = all.iter().filter(|(_, found)| *found != Found::Debris).count();
+    let whole = all.into_iter().filter_map(|(_, found)| if let Found::Whole(one) = found { Some(one) } else { None });
+    Some(Taken { count, newest: whole.max_by_key(|summary| summary.created) })
 }
 
 fn state(survey: &Survey, unit: &UnitName) -> UnitState {
@@ -178,6 +198,9 @@ fn text(body: &Body) -> String {
         let space = space.map_or_else(|| "not there".to_owned(), |space| space.to_string());
         let _ = writeln!(text, "  {path}: {space}");
     }
+    if let Some(taken) = &body.snapshots {
+        text.push_str(&describe_snapshots(taken, Timestamp::now()));
+    }
     if let Some(busy) = &body.busy {
         let _ = writeln!(text, "At work: {busy}");
     } else if let Some(id) = body.open_operation {
@@ -203,6 +226,17 @@ fn text(body: &Body) -> String {
     }
     text.push_str(if body.well { "All is well.\n" } else { "Not all is well.\n" });
     text
+}
+
+fn describe_snapshots(taken: &Taken, now: Timestamp) -> String {
+    match &taken.newest {
+        Some(newest) => {
+            let (age, reason) = (time::age(newest.created, now), &newest.reason);
+            format!("  {}, the last {age} ago ({reason})\n", count(taken.count, "snapshot"))
+        }
+        None if taken.count == 0 => "  no snapshot yet\n".to_owned(),
+        None => format!("  {}, none of which is understood\n", count(taken.count, "snapshot")),
+    }
 }
 
 fn describe(row: &Row) -> String {

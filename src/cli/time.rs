@@ -3,7 +3,41 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+/// How long ago, in the largest unit that says enough.
+pub fn age(moment: Timestamp, now: Timestamp) -> String {
+    let seconds = now.as_second().saturating_sub(moment.as_second());
+    match seconds {
+        ..0 => "ahead".to_owned(),
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 /// A moment in the host's own time zone, to the second.
 pub fn local(moment: Timestamp) -> String {
     moment.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_has_one_unit() {
+        let now = Timestamp::from_second(1_000_000_000).unwrap();
+        for (seconds, said) in [
+            (-1, "ahead"),
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7_199, "119 min"),
+            (7_200, "2 h"),
+            (172_800, "2 d"),
+            (40_000_000, "462 d"),
+        ] {
+            assert_eq!(age(Timestamp::from_second(1_000_000_000 - seconds).unwrap(), now), said);
+        }
+    }
 }

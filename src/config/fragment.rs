@@ -150,6 +150,11 @@ impl Reader<'_> {
                 let checked = meaning::major(number).map(|_| Value::Integer(number));
                 self.checked(&key.path, &place, &digits.to_string(), checked)
             }
+            (Kind::Count, DeValue::Integer(digits)) => {
+                let number = i64::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(i64::MAX);
+                let checked = meaning::count(number).map(|_| Value::Integer(number));
+                self.checked(&key.path, &place, &digits.to_string(), checked)
+            }
             (kind, DeValue::String(text)) if kind.shape() == "a string" => {
                 let checked = check(kind, text).map(|()| Value::Text(text.to_string()));
                 self.checked(&key.path, &place, &quoted(text), checked)
@@ -246,7 +251,8 @@ fn check(kind: Kind, text: &str) -> Result<(), Refusal> {
         Kind::Image => meaning::plain::<ImageRef>(text).map(drop),
         Kind::Memory => meaning::plain::<MemorySize>(text).map(drop),
         Kind::Processor => meaning::plain::<CpuQuota>(text).map(drop),
-        Kind::Networks | Kind::Environment | Kind::Major => Err(Refusal::new(kind.shape(), None)),
+        Kind::Schedule => meaning::schedule(text).map(drop),
+        Kind::Networks | Kind::Environment | Kind::Major | Kind::Count => Err(Refusal::new(kind.shape(), None)),
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Image,
     Memory,
     Processor,
+    Schedule,
+    Count,
 }
 
 impl Kind {
@@ -34,7 +36,7 @@ impl Kind {
         match self {
             Self::Networks => "a list of strings",
             Self::Environment => "a table",
-            Self::Major => "an integer",
+            Self::Major | Self::Count => "an integer",
             _ => "a string",
         }
     }
@@ -54,6 +56,8 @@ impl Kind {
             Self::Image => r#""ghcr.io/immich-app/immich-server:v3.2.2""#,
             Self::Memory => r#""4G""#,
             Self::Processor => r#""200%""#,
+            Self::Schedule => r#""*-*-* 02:00:00""#,
+            Self::Count => "7",
         }
     }
 }
@@ -104,6 +108,7 @@ pub(super) fn below(section: &str) -> BTreeSet<&'static str> {
 
 static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let mut keys = fixed();
+    keys.extend(snapshots());
     keys.extend(Component::ALL.map(image));
     keys.extend(Component::ALL.into_iter().flat_map(limits));
     keys
@@ -170,6 +175,32 @@ fn fixed() -> Vec<Key> {
     ]
 }
 
+fn snapshots() -> Vec<Key> {
+    let kept = [
+        ("last", 3, "How many of the newest snapshots are kept."),
+        ("hourly", 0, "How many hours that have a snapshot keep their newest."),
+        ("daily", 7, "How many days that have a snapshot keep their newest."),
+        ("weekly", 4, "How many weeks that have a snapshot keep their newest."),
+        ("monthly", 6, "How many months that have a snapshot keep their newest."),
+        ("yearly", 0, "How many years that have a snapshot keep their newest."),
+    ];
+    let count = |(name, default, about): (&str, i64, &str)| Key {
+        path: format!("snapshots.keep.{name}"),
+        kind: Kind::Count,
+        default: Some(Value::Integer(default)),
+        unset: "",
+        about: about.to_owned(),
+    };
+    let schedule = Key {
+        path: "snapshots.schedule".to_owned(),
+        kind: Kind::Schedule,
+        default: Some(Value::Text("*-*-* 02:00:00".to_owned())),
+        unset: "",
+        about: "When snapshots are taken and pruned: a calendar expression of systemd, or \"off\".".to_owned(),
+    };
+    std::iter::once(schedule).chain(kept.map(count)).collect()
+}
+
 fn image(component: Component) -> Key {
     let name = component.key();
     Key {
@@ -204,7 +235,7 @@ mod tests {
     fn sections_list_what_is_in_them() {
         assert_eq!(below("storage").into_iter().collect::<Vec<_>>(), ["databases", "ml_cache", "root"]);
         assert_eq!(below("resources.ml").into_iter().collect::<Vec<_>>(), ["cpu_quota", "memory_max"]);
-        assert_eq!(below("").len(), 6);
+        assert_eq!(below("").len(), 7);
         assert!(below("stor").is_empty() && below("storage.root").is_empty());
     }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use crate::catalogue;
-use crate::model::{DatabaseStorage, HostPath, Invalid, NetworkName, PostgresMajor, Release, TimeZone};
+use crate::model::{Calendar, DatabaseStorage, HostPath, Invalid, NetworkName, PostgresMajor, Release, TimeZone};
 
 use super::folders;
 use super::nearest::nearest;
@@ -123,6 +123,37 @@ pub(super) fn time_zone(text: &str) -> Result<TimeZone, Refusal> {
             Err(Refusal { help, ..Invalid::into(invalid) })
         }
     }
+}
+
+/// When snapshots are taken; none: never by a timer.
+pub(super) fn schedule(text: &str) -> Result<Option<Calendar>, Refusal> {
+    if text == "off" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_: Invalid| {
+        let expected = "\"off\" or a calendar expression of systemd, like \"*-*-* 02:00:00\" or \"Mon,Thu 03:30\"";
+        Refusal::new(expected, Some(schedule_instead(text)))
+    })
+}
+
+/// What someone who wrote `text` for a schedule may have meant.
+fn schedule_instead(text: &str) -> String {
+    let words: Vec<&str> = text.split(' ').collect();
+    if let [minute, hour, "*", "*", "*"] = words.as_slice()
+        && let (Ok(minute @ 0..60), Ok(hour @ 0..24)) = (minute.parse::<u32>(), hour.parse::<u32>())
+    {
+        return did_you_mean(&format!("*-*-* {hour:02}:{minute:02}:00"));
+    }
+    if matches!(text.to_ascii_lowercase().as_str(), "never" | "none" | "no" | "disabled" | "") {
+        return did_you_mean("off");
+    }
+    "see systemd.time(7), \"Calendar events\"; `systemd-analyze calendar` says what systemd makes of one".to_owned()
+}
+
+/// How many snapshots of a kind are kept.
+pub(super) fn count(number: i64) -> Result<u32, Refusal> {
+    let fits = u32::try_from(number).ok().filter(|number| *number < 10_000);
+    fits.ok_or_else(|| Refusal::new("a number from 0 to 9999", None))
 }
 
 /// The major version of the database.

@@ -11,7 +11,7 @@ use super::meaning::{self, Refusal};
 use super::merged::Merged;
 use super::nearest::nearest;
 use super::problems::{Problem, Problems};
-use super::settings::{Immich, Limits, Network, Postgres, Settings, Storage};
+use super::settings::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage};
 use super::value::{Entry, Value, quoted};
 
 /// A value is missing because it is wrong; that is reported where it was read.
@@ -26,6 +26,7 @@ pub(super) fn resolve(merged: &Merged, problems: &mut Problems) -> Option<Settin
     let network = resolver.network();
     let immich = resolver.immich();
     let postgres = resolver.postgres();
+    let snapshots = resolver.snapshots();
     let images = resolver.each_component(|resolver, component| {
         resolver.optional(&format!("images.{}", component.key()), meaning::plain)
     });
@@ -36,6 +37,7 @@ pub(super) fn resolve(merged: &Merged, problems: &mut Problems) -> Option<Settin
             network: network?,
             immich: immich?,
             postgres: postgres?,
+            snapshots: snapshots?,
             images: images?,
             resources: resources?,
         })
@@ -150,6 +152,30 @@ impl Resolver<'_> {
         };
         let storage = self.required("postgres.storage", meaning::disk);
         Ok(Postgres { major: major?, storage: storage? })
+    }
+
+    fn snapshots(&mut self) -> Result<Snapshots, Reported> {
+        let schedule = self.required("snapshots.schedule", meaning::schedule);
+        let mut kept = |name: &str| self.count(&format!("snapshots.keep.{name}"));
+        let [last, hourly, daily] = ["last", "hourly", "daily"].map(&mut kept);
+        let [weekly, monthly, yearly] = ["weekly", "monthly", "yearly"].map(&mut kept);
+        let (last, hourly, daily) = (last?, hourly?, daily?);
+        let keep = Keep { last, hourly, daily, weekly: weekly?, monthly: monthly?, yearly: yearly? };
+        if [last, hourly, daily, keep.weekly, keep.monthly, keep.yearly].iter().all(|number| *number == 0) {
+            // Whatever was meant: what was kept so far would go with the next prune.
+            let problem = Problem::new("`snapshots.keep` keeps nothing").expected("one of its numbers above 0");
+            let help = "to take no more snapshots, and keep those that there are: schedule = \"off\"";
+            self.report("snapshots.keep.last", problem.help(Some(help.to_owned())));
+            return Err(Reported);
+        }
+        Ok(Snapshots { schedule: schedule?, keep })
+    }
+
+    fn count(&mut self, key: &str) -> Result<u32, Reported> {
+        match self.value(key)? {
+            Some(Value::Integer(number)) => meaning::count(number).map_err(|_| Reported),
+            _ => Err(Reported),
+        }
     }
 
     fn limits(&mut self, component: Component) -> Result<Option<Limits>, Reported> {

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::model::{
-    Component, CpuQuota, DatabaseStorage, EnvironmentName, HostPath, ImageRef, MemorySize, NetworkName, PostgresMajor,
-    Release, Subnet, TimeZone,
+    Calendar, Component, CpuQuota, DatabaseStorage, EnvironmentName, HostPath, ImageRef, MemorySize, NetworkName,
+    PostgresMajor, Release, Subnet, TimeZone,
 };
 
 /// What the operator decided, with the defaults filled in.
@@ -21,6 +21,8 @@ pub struct Settings {
     pub immich: Immich,
     /// `[postgres]`
     pub postgres: Postgres,
+    /// `[snapshots]`
+    pub snapshots: Snapshots,
     /// `[images]`: overrides of the release catalogue.
     pub images: BTreeMap<Component, ImageRef>,
     /// `[resources.*]`
@@ -67,6 +69,27 @@ pub struct Postgres {
     pub major: Option<PostgresMajor>,
     /// What it lies on. Default flash.
     pub storage: DatabaseStorage,
+}
+
+/// When snapshots are taken, and which of them stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Snapshots {
+    /// `None`: never by a timer. Default `*-*-* 02:00:00`.
+    pub schedule: Option<Calendar>,
+    /// What `snapshot prune` leaves.
+    pub keep: Keep,
+}
+
+/// How many of each kind of period keep their newest snapshot. At least one of them is not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Keep {
+    pub last: u32,
+    pub hourly: u32,
+    pub daily: u32,
+    pub weekly: u32,
+    pub monthly: u32,
+    pub yearly: u32,
 }
 
 /// Limits of one container, in systemd's own notation.

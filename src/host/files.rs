@@ -180,11 +180,12 @@ pub async fn commit(folder: &Path) -> Result<(), FileError> {
     committed.and_then(|done| Ok(done?)).map_err(failed("commit", folder))
 }
 
-/// Removes a folder, which must be empty; one that is not there is fine.
-pub fn remove_folder(path: &Path) -> Result<(), FileError> {
+/// Removes a folder unless there is something in it, and returns whether it did; one that is not there is fine.
+pub fn remove_empty_folder(path: &Path) -> Result<bool, FileError> {
     match fs::remove_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove the folder", path)(error)),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Ok(false),
+        Err(error) => Err(failed("remove the folder", path)(error)),
     }
 }
 

@@ -61,12 +61,22 @@ mod raw {
         pub reserved: [u64; 8],
     }
 
+    /// `struct btrfs_ioctl_fs_info_args`
+    #[repr(C)]
+    pub struct Filesystem {
+        pub max_id: u64,
+        pub num_devices: u64,
+        pub fsid: [u8; 16],
+        pub rest: [u8; 992],
+    }
+
     // FS_IOC_GETFLAGS and FS_IOC_SETFLAGS: declared with `long`, though `int` is moved.
     nix::ioctl_read!(get_flags, b'f', 1, libc::c_long);
     nix::ioctl_write_ptr!(set_flags, b'f', 2, libc::c_long);
     nix::ioctl_write_ptr!(snapshot_create, 0x94, 23, VolumeArgs);
     nix::ioctl_write_ptr!(snapshot_destroy, 0x94, 63, VolumeArgs);
     nix::ioctl_read!(subvolume_info, 0x94, 60, Info);
+    nix::ioctl_read!(filesystem_info, 0x94, 31, Filesystem);
     nix::ioctl_read!(start_sync, 0x94, 24, u64);
     nix::ioctl_write_ptr!(wait_sync, 0x94, 22, u64);
 }
@@ -136,6 +146,14 @@ pub fn identity(folder: &File) -> io::Result<Identity> {
         made_in,
         read_only: info.flags & READ_ONLY != 0,
     })
+}
+
+/// The UUID of the filesystem that `folder` lies on.
+pub fn filesystem(folder: &File) -> io::Result<Option<SubvolumeUuid>> {
+    let mut info = raw::Filesystem { max_id: 0, num_devices: 0, fsid: [0; 16], rest: [0; 992] };
+    // SAFETY: the descriptor is open for the call, and the kernel writes one such structure.
+    unsafe { raw::filesystem_info(folder.as_raw_fd(), &raw mut info) }?;
+    Ok(SubvolumeUuid::from_bytes(info.fsid))
 }
 
 fn arguments(name: &CStr) -> io::Result<raw::VolumeArgs> {

@@ -53,6 +53,16 @@ fn died() -> StorageError {
     io_error("snapshot", Path::new("."))(io::Error::other("the thread died"))
 }
 
+/// Whether there is a folder at `path` that is neither a link nor a subvolume of its own.
+pub fn is_plain_folder(path: &Path) -> Result<bool, StorageError> {
+    use std::os::unix::fs::MetadataExt;
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(metadata.is_dir() && metadata.ino() != super::storage::SUBVOLUME_ROOT),
+        Err(error) if is_nothing(&error) => Ok(false),
+        Err(error) => Err(io_error("look at", path)(error)),
+    }
+}
+
 /// A writable snapshot of `source` at `path`, in a folder that exists.
 pub fn clone(source: &Path, path: &Path) -> Result<(), StorageError> {
     let shot = Shot::new(source, path)?;
@@ -79,7 +89,7 @@ pub fn identify(path: &Path) -> Result<Option<Identity>, StorageError> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() && metadata.ino() == super::storage::SUBVOLUME_ROOT => {}
         Ok(_) => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if is_nothing(&error) => return Ok(None),
         Err(error) => return Err(io_error("look at", path)(error)),
     }
     let folder = File::open(path).map_err(io_error("open", path))?;
@@ -113,6 +123,11 @@ pub fn make_private_folder(path: &Path) -> Result<(), StorageError> {
 pub fn commit(path: &Path) -> Result<(), StorageError> {
     let folder = File::open(path).map_err(io_error("open", path))?;
     ioctl::commit(&folder).map_err(io_error("commit the filesystem of", path))
+}
+
+/// Whether there is nothing at a path, be it that what should be a folder is a file.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn split(path: &Path) -> Result<(&Path, CString), StorageError> {

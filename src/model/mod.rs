@@ -4,6 +4,7 @@
 //! made at an edge (a config file, an answer from the host) and trusted behind it. This module knows
 //! no file, no bus and no clock.
 
+mod calendar;
 mod image;
 pub mod layout;
 mod name;
@@ -15,6 +16,7 @@ mod state;
 mod storage;
 mod value;
 
+pub use calendar::Calendar;
 pub use image::{Digest, ImageRef};
 pub use name::{EnvironmentName, NetworkName, SecretName, UnitName};
 pub use path::{HostPath, Root};

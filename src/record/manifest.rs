@@ -16,7 +16,7 @@ use crate::model::{ImageRef, Service, SnapshotId, Subvolume, SubvolumeUuid};
 use crate::record::{RecordError, SCHEMA, read, write};
 
 /// Its name in the snapshot's folder.
-const NAME: &str = "manifest.json";
+pub(super) const NAME: &str = "manifest.json";
 
 /// The folder of texts beside it, each under its absolute path.
 pub const TEXTS: &str = "stack";
@@ -91,6 +91,10 @@ impl Snapshots {
     /// Those in `folder`, that of the first disk.
     pub const fn new(folder: PathBuf) -> Self {
         Self { folder }
+    }
+
+    pub(super) fn base(&self) -> &Path {
+        &self.folder
     }
 
     /// The folder of one.

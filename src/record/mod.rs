@@ -4,6 +4,7 @@
 //! host is changed on its account. A file of a newer format is refused, never guessed at.
 
 mod first_start;
+mod found;
 mod generation;
 mod history;
 mod images;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 pub use first_start::{MarkError, is_first_start, mark_first_start};
+pub use found::{Found, Summary};
 pub use generation::{Generation, Generations};
 pub use history::{Entry, History, Outcome, StepRecord};
 pub use images::ImageLock;

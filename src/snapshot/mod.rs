@@ -1,12 +1,15 @@
 //! Snapshots: one moment of database, queue and photographs, read-only and side by side.
 //!
 //! What a snapshot is of stands in its manifest (`record`); which ones are kept is decided in `plan`. This room takes
-//! them and tidies up after itself. It never deletes a folder with a manifest without being told which.
+//! them, deletes them, and tidies up after itself. It never deletes a folder with a manifest without being told which.
 
 mod create;
 mod database;
 mod debris;
+mod delete;
 mod frozen;
+pub mod replaced;
+mod sizes;
 
 use crate::apply::{ApplyError, StepError, applied};
 use crate::config::Loaded;
@@ -16,8 +19,10 @@ use crate::record::{Generation, Generations, Snapshots};
 use crate::stack::{self, Desired};
 
 pub use create::{Request, create};
-pub use debris::remove_debris;
+pub use debris::{remove_debris, tidy};
+pub use delete::{Doomed, Pruned, delete, judge, prune, why_left};
 pub use frozen::thaw;
+pub use sizes::Sizes;
 
 /// What runs, as it was applied: neither the files nor Podman are asked.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ mod postgres;
 mod redis;
 mod server;
 mod target;
+mod timers;
 mod unit;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,10 @@ const SNAPSHOTS: &str = ".snapshots";
 pub const SLICE: &str = "photos.slice";
 /// The unit that finishes an interrupted operation before the services start.
 pub const RESOLVE: &str = "photos-resolve.service";
+/// The unit that says when snapshots are taken.
+pub const SNAPSHOT_TIMER: &str = "photos-snapshot.timer";
+/// The unit that takes one, and prunes.
+pub const SNAPSHOT_SERVICE: &str = "photos-snapshot.service";
 /// The unit that loads the firewall's rules.
 pub const FIREWALL: &str = "photos-firewall.service";
 /// The table that the rules make, in the family inet.
@@ -106,6 +111,8 @@ pub struct Desired {
     pub firewall: UnitName,
     /// The unit that finishes an interrupted operation before the services start.
     pub resolve: UnitName,
+    /// What happens by the clock. Each starts the service of its name.
+    pub timers: Vec<UnitName>,
 }
 
 /// A plain folder, owned by root.
@@ -250,6 +257,8 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
     let (network_files, networks) = network::networks(&context)?;
     files.extend(network_files);
     files.extend(target::files()?);
+    let (timer_files, timers) = timers::files(&context)?;
+    files.extend(timer_files);
 
     Ok(Desired {
         folders: own_folders().into_iter().chain(context.places.folders()).collect(),
@@ -265,6 +274,7 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
         target: UnitName::constant(TARGET),
         firewall: UnitName::constant(FIREWALL),
         resolve: UnitName::constant(RESOLVE),
+        timers,
     })
 }
 

@@ -389,8 +389,16 @@ fn what_changes_the_host_needs_root_and_says_so_first() {
     let sealed = Sealed::new();
     sealed.open(0o777);
     let name = "photos-db-password";
-    for arguments in [&["apply"][..], &["daemon"], &["resolve"], &["secret", "set", name], &["secret", "rotate", name]]
-    {
+    for arguments in [
+        &["apply"][..],
+        &["daemon"],
+        &["resolve"],
+        &["secret", "set", name],
+        &["secret", "rotate", name],
+        &["snapshot"],
+        &["snapshot", "delete", "latest"],
+        &["snapshot", "prune"],
+    ] {
         let done = sealed.ordinary(arguments);
         assert_eq!(done.code, 3, "{arguments:?}: {done:?}");
         assert!(done.err.contains("needs root") && done.err.contains("sudo"), "{arguments:?}: {done:?}");

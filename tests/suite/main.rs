@@ -5,5 +5,7 @@ mod config;
 mod docs;
 mod plan;
 mod quadlet;
+mod retention;
 mod rooms;
+mod snapshots;
 mod stack;

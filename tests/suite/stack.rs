@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use photos_agent::config::{Immich, Limits, Network, Postgres, Settings, Storage};
+use photos_agent::config::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage};
 use photos_agent::model::HASH_LABEL;
 use photos_agent::model::{Component, DatabaseStorage, Digest, PostgresMajor, Service, Subvolume};
 use photos_agent::quadlet::{FLOOR, File, since};
@@ -24,6 +24,10 @@ pub fn empty() -> Settings {
             environment: BTreeMap::new(),
         },
         postgres: Postgres { major: None, storage: DatabaseStorage::Ssd },
+        snapshots: Snapshots {
+            schedule: Some("*-*-* 02:00:00".parse().unwrap()),
+            keep: Keep { last: 3, hourly: 0, daily: 7, weekly: 4, monthly: 6, yearly: 0 },
+        },
         images: BTreeMap::new(),
         resources: BTreeMap::new(),
     }
@@ -55,6 +59,10 @@ fn every_key() -> Settings {
             ]),
         },
         postgres: Postgres { major: PostgresMajor::try_from(18).ok(), storage: DatabaseStorage::Hdd },
+        snapshots: Snapshots {
+            schedule: Some("Mon..Fri *-*-* 1..5/2:30 Europe/Oslo".parse().unwrap()),
+            keep: Keep { last: 1, hourly: 24, daily: 14, weekly: 8, monthly: 12, yearly: 10 },
+        },
         images: BTreeMap::from([
             (Component::Ml, "ghcr.io/immich-app/immich-machine-learning:v3.1.0-cuda".parse().unwrap()),
             (Component::Redis, format!("docker.io/valkey/valkey:9@{}", digest('9')).parse().unwrap()),
@@ -155,7 +163,7 @@ fn every_base_is_a_unit_that_says_why() {
         assert!(!text.lines().any(|line| line.ends_with('\\')), "{}", path.display());
         seen += 1;
     }
-    assert_eq!(seen, 10);
+    assert_eq!(seen, 12);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod cases;
 mod fault;
 mod hosts;
 mod invariants;
-mod random;
+pub mod random;
 mod report;
 mod scenario;
 mod strike;

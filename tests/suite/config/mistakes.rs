@@ -23,7 +23,7 @@ fn a_key_without_its_section() {
     /etc/photos-agent/config.toml:1:1: unknown key `root`
       1 | root = "/srv/photos"
         | ^^^^
-      expected one of: images, immich, network, postgres, resources, storage
+      expected one of: images, immich, network, postgres, resources, snapshots, storage
       did you mean `storage.root`?
     "#);
 }
@@ -34,7 +34,7 @@ fn a_section_without_its_parent() {
     /etc/photos-agent/config.toml:1:2: unknown key `server`
       1 | [server]
         |  ^^^^^^
-      expected one of: images, immich, network, postgres, resources, storage
+      expected one of: images, immich, network, postgres, resources, snapshots, storage
       did you mean `images.server` or `resources.server`?
     ");
 }
@@ -246,7 +246,7 @@ fn a_quoted_dotted_key_is_not_the_dotted_key() {
     /etc/photos-agent/config.toml:1:1: unknown key `"storage.root"`
       1 | "storage.root" = "/srv"
         | ^^^^^^^^^^^^^^
-      expected one of: images, immich, network, postgres, resources, storage
+      expected one of: images, immich, network, postgres, resources, snapshots, storage
       write storage.root without quotes
     "#);
 }
@@ -272,4 +272,61 @@ fn a_megabyte_of_anything_is_refused_quickly() {
         // About one second on a slow machine; it took half a minute when each problem was looked for anew.
         assert!(start.elapsed() < Duration::from_secs(15), "{text:.20}");
     }
+}
+
+#[test]
+fn a_schedule_in_another_notation() {
+    assert_snapshot!(refused(&["[snapshots]\nschedule = \"30 2 * * *\"\n"]), @r#"
+    /etc/photos-agent/config.toml:2:12: bad value for `snapshots.schedule`
+      2 | schedule = "30 2 * * *"
+        |            ^^^^^^^^^^^^
+      expected "off" or a calendar expression of systemd, like "*-*-* 02:00:00" or "Mon,Thu 03:30", found "30 2 * * *"
+      did you mean "*-*-* 02:30:00"?
+    "#);
+    assert_snapshot!(refused(&["[snapshots]\nschedule = \"*-*-* 02:00\\nOnCalendar=minutely\"\n"]), @r#"
+    /etc/photos-agent/config.toml:2:12: bad value for `snapshots.schedule`
+      2 | schedule = "*-*-* 02:00\nOnCalendar=minutely"
+        |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      expected "off" or a calendar expression of systemd, like "*-*-* 02:00:00" or "Mon,Thu 03:30", found "*-*-* 02:00\u000AOnCalendar=minutely"
+      see systemd.time(7), "Calendar events"; `systemd-analyze calendar` says what systemd makes of one
+    "#);
+    assert!(refused(&["[snapshots]\nschedule = \"never\"\n"]).to_string().contains("did you mean \"off\"?"));
+    assert!(loaded(&["[snapshots]\nschedule = \"off\"\n"]).settings.snapshots.schedule.is_none());
+}
+
+#[test]
+fn a_policy_that_keeps_nothing() {
+    let nothing = "[snapshots]\nkeep = { last = 0, daily = 0, weekly = 0, monthly = 0 }\n";
+    assert_snapshot!(refused(&[nothing]), @r#"
+    /etc/photos-agent/config.toml:2:17: `snapshots.keep` keeps nothing
+      2 | keep = { last = 0, daily = 0, weekly = 0, monthly = 0 }
+        |                 ^
+      expected one of its numbers above 0
+      to take no more snapshots, and keep those that there are: schedule = "off"
+    "#);
+    // What is left out keeps its default.
+    let keep = loaded(&["[snapshots]\nkeep = { last = 0, daily = 30 }\n"]).settings.snapshots.keep;
+    assert_eq!((keep.last, keep.daily, keep.weekly, keep.monthly), (0, 30, 4, 6));
+}
+
+#[test]
+fn a_number_that_is_none() {
+    assert_snapshot!(refused(&["[snapshots.keep]\ndaily = -1\nweekly = \"4\"\nmonth = 3\n"]), @r#"
+    /etc/photos-agent/config.toml:2:9: bad value for `snapshots.keep.daily`
+      2 | daily = -1
+        |         ^^
+      expected a number from 0 to 9999, found -1
+
+    /etc/photos-agent/config.toml:3:10: wrong type for `snapshots.keep.weekly`
+      3 | weekly = "4"
+        |          ^^^
+      expected an integer, found a string
+      write it like this: weekly = 7
+
+    /etc/photos-agent/config.toml:4:1: unknown key `snapshots.keep.month`
+      4 | month = 3
+        | ^^^^^
+      expected one of: daily, hourly, last, monthly, weekly, yearly
+      did you mean `monthly`?
+    "#);
 }

@@ -57,6 +57,17 @@ fn later_files_win_key_by_key_and_lists_whole() {
     major = 17 # /etc/photos-agent/config.d/1.toml:12
     storage = "ssd" # default
 
+    [snapshots]
+    schedule = "*-*-* 02:00:00" # default
+
+    [snapshots.keep]
+    last = 3 # default
+    hourly = 0 # default
+    daily = 7 # default
+    weekly = 4 # default
+    monthly = 6 # default
+    yearly = 0 # default
+
     [images]
     # server: that of the release
     # ml: that of the release
@@ -108,6 +119,17 @@ fn an_empty_file_shows_the_defaults() {
     [postgres]
     # major: that of the database on disk, else that of the release
     storage = "ssd"
+
+    [snapshots]
+    schedule = "*-*-* 02:00:00"
+
+    [snapshots.keep]
+    last = 3
+    hourly = 0
+    daily = 7
+    weekly = 4
+    monthly = 6
+    yearly = 0
 
     [images]
     # server: that of the release

@@ -79,9 +79,10 @@ fn an_empty_host_has_everything_to_do_in_this_order() {
     pull docker.io/valkey/valkey:9 (its tag is not locked to a digest yet)
     pull ghcr.io/immich-app/immich-server:v3.2.2 (its tag is not locked to a digest yet)
     pull ghcr.io/immich-app/immich-machine-learning:v3.2.2 (its tag is not locked to a digest yet)
-    write 13 files and reload systemd (13 missing)
+    write 15 files and reload systemd (15 missing)
     enable photos-resolve.service (a boot finishes what was cut off, without the agent)
     turn on net.ipv4.ip_forward (a bridge made before it is on would forward as soon as it is)
+    enable photos-snapshot.timer (it works without the agent)
     enable photos.target (the stack comes up at boot without the agent)
     start photos.target, photos-firewall.service, immich-postgres.service, immich-redis.service, immich-server.service, immich-ml.service (not running)
     ");
@@ -812,4 +813,50 @@ fn a_role_that_was_given_the_secret_while_it_ran_needs_no_restart() {
         world.podman.containers.get_mut("immich-postgres").unwrap().hash = Some("0".repeat(16));
     });
     assert_eq!(said, ["restart immich-postgres.service (running from an older text of the unit)"]);
+}
+
+const TIMER: &str = "photos-snapshot.timer";
+
+#[test]
+fn the_timer_is_enabled_once_and_then_the_operators() {
+    let timer = |change: fn(&mut photos_agent::model::UnitState)| after(unit(TIMER, change));
+    let disabled = ["note: photos-snapshot.timer is disabled: systemctl enable --now photos-snapshot.timer"];
+    assert_eq!(timer(|state| state.file_state = "disabled".to_owned()), disabled);
+    let stopped = ["note: photos-snapshot.timer was stopped: systemctl start photos-snapshot.timer"];
+    assert_eq!(timer(|state| (state.active, state.inactive_since) = (ActiveState::Inactive, 1)), stopped);
+    let masked = ["note: photos-snapshot.timer is masked: systemctl unmask photos-snapshot.timer"];
+    assert_eq!(timer(|state| state.load = LoadState::Masked), masked);
+    // Whatever became of it before all was well for the first time was not the operator's doing.
+    let interrupted = after(|world| {
+        world.settled.remove(&path("/etc/systemd/system/photos-snapshot.timer"));
+        let state = world.units.get_mut(&unit_name(TIMER)).unwrap();
+        "disabled".clone_into(&mut state.file_state);
+        state.active = ActiveState::Inactive;
+    });
+    assert_eq!(interrupted, ["enable photos-snapshot.timer (it works without the agent)"]);
+    let never_started = timer(|state| (state.active, state.inactive_since) = (ActiveState::Inactive, 0));
+    assert_eq!(never_started, ["enable photos-snapshot.timer (it is enabled and was not started)"]);
+}
+
+#[test]
+fn a_schedule_that_is_off_takes_the_timer_away_and_back_again() {
+    let mut world = World::converged();
+    let schedule = world.settings.snapshots.schedule.take();
+    assert_eq!(
+        said(&world.plan()),
+        [
+            "disable photos-snapshot.timer (nothing in the configuration wants it any more)",
+            "remove /etc/systemd/system/photos-snapshot.timer (nothing in the configuration wants it any more)",
+        ]
+    );
+    assert_eq!(world.apply(None), super::world::End::Converged);
+    assert!(world.plan().is_empty() && world.plan().notes.is_empty());
+    world.settings.snapshots.schedule = schedule;
+    // systemd forgets a unit without a file.
+    world.units.remove(&unit_name(TIMER));
+    let steps = said(&world.plan());
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    assert_eq!(steps[1], "enable photos-snapshot.timer (it works without the agent)");
+    assert_eq!(world.apply(None), super::world::End::Converged);
+    assert!(world.plan().is_empty() && world.plan().notes.is_empty());
 }

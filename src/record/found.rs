@@ -1,0 +1,123 @@
+//! What lies in the folder of snapshots: each by its name, with as much of its manifest as a list needs.
+//!
+//! Ten thousand are read in one go. A manifest that is not understood is a value here, not an error: the others
+//! are no worse for it.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::host::many::read_each;
+use crate::model::{Service, SnapshotId};
+use crate::record::manifest::{NAME, Snapshots};
+use crate::record::{Format, RecordError, SCHEMA};
+
+/// What a list needs of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Format of the file. Not flattened in from outside: that reads everything twice.
+    #[serde(skip_serializing)]
+    schema: u32,
+    /// Its name.
+    pub id: SnapshotId,
+    /// When everything stood still.
+    pub created: Timestamp,
+    /// Why it was taken.
+    pub reason: String,
+    /// Never pruned.
+    pub keep: bool,
+    /// Immich's release.
+    pub release: String,
+    /// The images, at their digests.
+    pub images: BTreeMap<Service, String>,
+}
+
+/// What a folder with the name of a snapshot is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A snapshot.
+    Whole(Summary),
+    /// Nothing whole: in the making, or left by what was interrupted.
+    Debris,
+    /// It has a manifest of a newer agent, of this format.
+    Newer(u32),
+    /// It has a manifest that says nothing; why.
+    Damaged(String),
+}
+
+impl Snapshots {
+    /// Every folder that bears the name of a snapshot, oldest first, and what it is.
+    pub fn all(&self) -> Result<Vec<(SnapshotId, Found)>, RecordError> {
+        let ids = self.names()?;
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let paths: Vec<String> = ids.iter().map(|id| format!("{id}/{NAME}")).collect();
+        let found = read_each(self.base(), &paths, understand)?;
+        let is_its_own = |id: &SnapshotId, found: Found| match found {
+            Found::Whole(summary) if summary.id != *id => Found::Damaged(format!("it is that of {}", summary.id)),
+            found => found,
+        };
+        Ok(ids.into_iter().zip(found).map(|(id, found)| (id.clone(), is_its_own(&id, found))).collect())
+    }
+}
+
+fn understand(_: &str, bytes: io::Result<&[u8]>) -> Found {
+    match bytes {
+        Ok(bytes) => read(bytes),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Found::Debris,
+        Err(error) => Found::Damaged(error.to_string()),
+    }
+}
+
+fn read(bytes: &[u8]) -> Found {
+    match serde_json::from_slice::<Summary>(bytes) {
+        Ok(summary) if summary.schema <= SCHEMA => Found::Whole(summary),
+        Ok(summary) => Found::Newer(summary.schema),
+        Err(error) => match serde_json::from_slice::<Format>(bytes) {
+            Ok(format) if format.schema > SCHEMA => Found::Newer(format.schema),
+            _ => Found::Damaged(error.to_string()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{"schema": 1, "id": "20261121T020000Z", "created": "2026-11-21T02:00:00Z", "reason": "scheduled",
+        "command": "photos-agent snapshot", "keep": false, "release": "v3.2.2", "images": {}, "texts": {"/a": "1"}}"#;
+
+    #[test]
+    fn a_manifest_is_whole_newer_or_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |id: &str, text: &str| {
+            std::fs::create_dir(folder.path().join(id)).unwrap();
+            std::fs::write(folder.path().join(id).join(NAME), text).unwrap();
+        };
+        put("20261121T020000Z", TEXT);
+        put("20261122T020000Z", TEXT);
+        put("20261123T020000Z", &TEXT.replace("\"schema\": 1", "\"schema\": 2"));
+        put("20261124T020000Z", "{\"schema\": 7, \"all\": \"else\"}");
+        put("20261125T020000Z", TEXT.lines().next().unwrap());
+        put("20261126T020000Z", "");
+        put("theirs", TEXT);
+        std::fs::create_dir(folder.path().join("20261127T020000Z")).unwrap();
+        std::fs::write(folder.path().join("20261128T020000Z"), TEXT).unwrap();
+        let all = Snapshots::new(folder.path().to_owned()).all().unwrap();
+        let words = |found: &Found| match found {
+            Found::Whole(summary) => summary.reason.clone(),
+            Found::Debris => "debris".to_owned(),
+            Found::Newer(format) => format!("newer: {format}"),
+            Found::Damaged(why) => format!("damaged: {}", why.split(' ').next().unwrap_or_default()),
+        };
+        let all: Vec<String> = all.iter().map(|(_, found)| words(found)).collect();
+        assert_eq!(
+            all,
+            ["scheduled", "damaged: it", "newer: 2", "newer: 7", "damaged: EOF", "damaged: EOF", "debris", "debris"]
+        );
+        assert_eq!(Snapshots::new(folder.path().join("none")).all().unwrap(), []);
+    }
+}
