@@ -17,8 +17,11 @@ use crate::model::SubvolumeUuid;
 /// `FS_NOCOW_FL`: data is written in place.
 const FS_NOCOW_FL: libc::c_long = 0x0080_0000;
 
-/// `BTRFS_SUBVOL_RDONLY`
+/// `BTRFS_SUBVOL_RDONLY`, which is asked for.
 const READ_ONLY: u64 = 1 << 1;
+
+/// `BTRFS_ROOT_SUBVOL_RDONLY`, which is told: the flags of a subvolume's root are those on the disk.
+const IS_READ_ONLY: u64 = 1;
 
 /// Longest name of a directory entry, in bytes (`NAME_MAX`).
 const NAME_MAX: usize = 255;
@@ -134,7 +137,7 @@ pub fn identity(folder: &File) -> io::Result<Identity> {
         parent: SubvolumeUuid::from_bytes(info.parent_uuid),
         generation: info.generation,
         made_in,
-        read_only: info.flags & READ_ONLY != 0,
+        read_only: info.flags & IS_READ_ONLY != 0,
     })
 }
 
