@@ -22,6 +22,7 @@ use crate::log;
 use crate::model::{Root, Service, UnitName};
 use crate::observe::chain;
 use crate::record::{Generation, Generations, Pending};
+use crate::snapshot;
 
 /// The command under which a repair stands in the history.
 const REPAIR: &str = "daemon: drift";
@@ -53,6 +54,8 @@ pub(super) struct Keeper<L> {
     load: L,
     /// The files are to be applied, and were not yet.
     fresh: bool,
+    /// What killed commands had left was looked for.
+    tidied: bool,
     started: Instant,
     repairs: Repairs,
     retry: Retry,
@@ -74,7 +77,7 @@ struct Look {
 impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
     pub(super) fn new(root: Root, load: L) -> Self {
         let (repairs, retry, voice) = Default::default();
-        Self { root, load, fresh: true, started: Instant::now(), repairs, retry, voice }
+        Self { root, load, fresh: true, tidied: false, started: Instant::now(), repairs, retry, voice }
     }
 
     /// The operator wants the files to be applied now.
@@ -98,6 +101,7 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
     /// Looks, and does what there is to do. May be dropped at any point: the next turn takes up what it left.
     pub(super) async fn turn(&mut self, heard: &str) -> Turned {
         self.wait_for_lock().await;
+        self.tidy().await;
         let mut turned = Turned { idle: true, ..Turned::default() };
         let look = match self.look().await {
             Ok(Some(look)) => look,
@@ -151,6 +155,17 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
         while let Some(holder) = lock::holder(&self.root.join(apply::LOCK)) {
             self.voice.status(&format!("waiting for {holder}, who is changing this host"));
             tokio::time::sleep(LOOK_AT_LOCK).await;
+        }
+    }
+
+    /// Removes what killed commands have left, once. What cannot be removed now, the next snapshot tries again.
+    async fn tidy(&mut self) {
+        if std::mem::replace(&mut self.tidied, true) {
+            return;
+        }
+        let Ok(host) = Host::new(self.root.clone()) else { return };
+        if let Err(error) = snapshot::tidy(&host).await {
+            tracing::warn!("what a killed command left is still there: {}", chain(&error));
         }
     }
 

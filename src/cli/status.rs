@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::host::storage::{Space, space};
 use crate::host::{Host, immich, lock};
 use crate::model::{ActiveState, HostPath, LoadState, Refusal, Service, UnitName, UnitState};
-use crate::record::{Generations, Pending};
+use crate::record::{Generations, Pending, Trials, trials};
 
 #[derive(Serialize)]
 struct Body {
@@ -35,6 +35,8 @@ struct Body {
     busy: Option<String>,
     /// An operation that was begun and not ended.
     open_operation: Option<u64>,
+    /// The last trials of snapshots.
+    proofs: Trials,
     pending_steps: Vec<String>,
     refusals: Vec<Refusal>,
     /// What a person must see to, and what forbids nothing.
@@ -94,8 +96,11 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     // Who is masked is down on purpose, and the server is who answers.
     let server = Service::Server.unit();
     let silent = services.iter().any(|row| row.masked && row.unit.as_str() == server);
+    let proofs = trials(&context.root)?;
+    let doubted = proofs.last.as_ref().is_some_and(|trial| !trial.proven);
+    let nothing_to_do = plan.is_empty() && plan.concerns.is_empty() && !doubted;
     Ok(Body {
-        well: all_healthy(&services) && (answers || silent) && plan.is_empty() && plan.concerns.is_empty(),
+        well: all_healthy(&services) && (answers || silent) && nothing_to_do,
         release: settings.immich.version.to_string(),
         generation: Generations::new(&context.root).numbers()?.into_iter().max(),
         target: row(&survey.desired.target, None, None),
@@ -105,6 +110,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         storage: storage(context, settings),
         busy: lock::holder(&context.root.join(apply::LOCK)),
         open_operation: Pending::read(&context.root)?.map(|pending| pending.id),
+        proofs,
         pending_steps: plan.steps.iter().map(|planned| planned.step.to_string()).collect(),
         refusals: plan.refusals.clone(),
         concerns: plan.concerns.clone(),
@@ -170,6 +176,7 @@ fn text(body: &Body) -> String {
         let space = space.map_or_else(|| "not there".to_owned(), |space| space.to_string());
         let _ = writeln!(text, "  {path}: {space}");
     }
+    text.push_str(&proofs(&body.proofs));
     if let Some(busy) = &body.busy {
         let _ = writeln!(text, "At work: {busy}");
     } else if let Some(id) = body.open_operation {
@@ -194,6 +201,18 @@ fn text(body: &Body) -> String {
         let _ = writeln!(text, "Note: {note}");
     }
     text.push_str(if body.well { "All is well.\n" } else { "Not all is well.\n" });
+    text
+}
+
+fn proofs(trials: &Trials) -> String {
+    let mut text = match &trials.proven {
+        Some(proof) => format!("  last proven restore: snapshot {}, on {}\n", proof.snapshot, time::local(proof.at)),
+        None => String::new(),
+    };
+    if let Some(trial) = trials.last.as_ref().filter(|trial| !trial.proven) {
+        let (id, at) = (&trial.snapshot, time::local(trial.at));
+        let _ = writeln!(text, "Snapshot {id} was NOT proven on {at}\n  next: photos-agent snapshot verify {id}");
+    }
     text
 }
 

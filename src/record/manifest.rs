@@ -4,6 +4,7 @@
 //! files; the manifest has their hashes.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::host::files;
 use crate::model::{ImageRef, Service, SnapshotId, Subvolume, SubvolumeUuid};
-use crate::record::{RecordError, SCHEMA, read, write};
+use crate::record::{PROOF, Proof, RecordError, SCHEMA, read, write};
 
 /// Its name in the snapshot's folder.
 const NAME: &str = "manifest.json";
@@ -123,6 +124,16 @@ impl Snapshots {
         Ok(files::remove(&self.path(id))?)
     }
 
+    /// What came of the last trial of one; none where it was never tried.
+    pub fn proof(&self, id: &SnapshotId) -> Result<Option<Proof>, RecordError> {
+        read(&self.folder(id).join(PROOF))
+    }
+
+    /// Puts the result of a trial beside the manifest, durable on return.
+    pub fn put_proof(&self, proof: &Proof) -> Result<(), RecordError> {
+        write(&self.folder(&proof.snapshot).join(PROOF), proof)
+    }
+
     /// Writes the texts and returns their hashes. On disk when the filesystem commits.
     pub fn write_texts(
         &self,
@@ -155,5 +166,9 @@ fn below(folder: &Path, path: &str) -> PathBuf {
 }
 
 fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text).iter().fold(String::new(), |mut hexadecimal, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(hexadecimal, "{byte:02x}");
+        hexadecimal
+    })
 }

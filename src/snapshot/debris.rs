@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::host::storage::StorageError;
 use crate::host::{files, subvolume};
 use crate::model::{Root, SnapshotId, Subvolume};
-use crate::record::TEXTS;
+use crate::record::{PROOF, TEXTS};
 use crate::snapshot::Applied;
 use crate::stack::Disk;
 
@@ -44,6 +44,7 @@ fn remove(root: &Root, disk: &Disk, id: &SnapshotId) -> Result<(), StorageError>
         files::remove_folder(shot.parent().unwrap_or(Path::new(&shot)))?;
     }
     files::remove_tree(&folder.join(TEXTS))?;
+    files::remove(&folder.join(PROOF))?;
     files::remove_leftovers(&folder)?;
     Ok(files::remove_folder(&folder)?)
 }

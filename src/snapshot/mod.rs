@@ -7,9 +7,11 @@ mod create;
 mod database;
 mod debris;
 mod frozen;
+mod verify;
 
-use crate::apply::{ApplyError, StepError, applied};
+use crate::apply::{ApplyError, LOCK, StepError, applied};
 use crate::config::Loaded;
+use crate::host::{Host, lock};
 use crate::model::{Refusal, Root};
 use crate::observe::{FactsError, facts};
 use crate::record::{Generation, Generations, Snapshots};
@@ -18,6 +20,7 @@ use crate::stack::{self, Desired};
 pub use create::{Request, create};
 pub use debris::remove_debris;
 pub use frozen::thaw;
+pub use verify::{Which, hold_alone, remove_abandoned, verify};
 
 /// What runs, as it was applied: neither the files nor Podman are asked.
 #[derive(Debug)]
@@ -56,6 +59,17 @@ impl Applied {
     pub fn snapshots(&self, root: &Root) -> Snapshots {
         Snapshots::new(root.join(self.desired.snapshots.as_path()))
     }
+}
+
+/// Removes what commands that were killed have left, under the one lock.
+pub async fn tidy(host: &Host) -> Result<(), ApplyError> {
+    let _lock = lock::take(&host.root.join(LOCK), "photos-agent daemon", lock::PATIENCE).await?;
+    if Generations::new(&host.root).last()?.is_none() {
+        return Ok(());
+    }
+    let applied = Applied::read(&host.root)?;
+    remove_debris(&host.root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
+    remove_abandoned(host, &applied).await.map_err(|error| failed("remove what `snapshot verify` left", error))
 }
 
 fn failed(step: &str, source: impl Into<StepError>) -> ApplyError {

@@ -12,6 +12,7 @@ mod postgres;
 mod redis;
 mod server;
 mod target;
+pub mod throwaway;
 mod unit;
 
 use std::collections::BTreeMap;
@@ -278,8 +279,12 @@ pub fn cluster_versions(settings: &Settings) -> Vec<HostPath> {
     let storage = &settings.storage;
     let root = storage.databases.as_ref().unwrap_or(&storage.root);
     let cluster = root.join("live").join(Subvolume::Postgres.name());
-    let per_version = |major: u32| cluster.join(&format!("{major}/docker/PG_VERSION"));
-    std::iter::once(cluster.join("PG_VERSION")).chain((18..=18).map(per_version)).collect()
+    cluster_files().map(|file| cluster.join(&file)).collect()
+}
+
+/// The same in the subvolume.
+pub fn cluster_files() -> impl Iterator<Item = String> {
+    std::iter::once("PG_VERSION".to_owned()).chain((18..=18).map(|major| format!("{major}/docker/PG_VERSION")))
 }
 
 /// The quadlet of one service, and what is known of the service by it.

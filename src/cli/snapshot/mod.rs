@@ -1,6 +1,7 @@
 //! `photos-agent snapshot`: one moment of everything, and what becomes of it.
 
 mod create;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -25,10 +26,13 @@ pub(super) struct Arguments {
 enum Command {
     /// Take a snapshot of database, queue and photographs, while the service runs
     Create(create::Options),
+    /// Try whether a snapshot would do; exit code 1 if it would not
+    Verify(verify::Options),
 }
 
 pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command.unwrap_or(Command::Create(arguments.create)) {
         Command::Create(arguments) => create::run(context, arguments).await,
+        Command::Verify(arguments) => verify::run(context, arguments).await,
     }
 }
