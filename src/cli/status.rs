@@ -14,9 +14,9 @@ use crate::cli::failure::Failure;
 use crate::cli::plan::count;
 use crate::cli::{Context, time};
 use crate::config::Settings;
-use crate::host::storage::{Space, space};
+use crate::host::storage::{Space, allocation, space};
 use crate::host::{Host, immich, lock};
-use crate::model::{ActiveState, HostPath, LoadState, Refusal, Service, UnitName, UnitState};
+use crate::model::{ActiveState, HostPath, LoadState, Refusal, Room, Service, UnitName, UnitState};
 use crate::record::{Generations, Pending, Trials, trials};
 
 #[derive(Serialize)]
@@ -30,7 +30,7 @@ struct Body {
     /// Where people reach the server, and whether it answers there.
     listen: SocketAddr,
     answers: bool,
-    storage: BTreeMap<HostPath, Option<Space>>,
+    storage: BTreeMap<HostPath, Option<Disk>>,
     /// Who is changing the host right now.
     busy: Option<String>,
     /// An operation that was begun and not ended.
@@ -42,6 +42,15 @@ struct Body {
     /// What a person must see to, and what forbids nothing.
     concerns: Vec<Refusal>,
     notes: Vec<String>,
+}
+
+/// Room at a place.
+#[derive(Serialize)]
+struct Disk {
+    #[serde(flatten)]
+    space: Space,
+    /// Where it is BTRFS.
+    btrfs: Option<Room>,
 }
 
 #[derive(Serialize)]
@@ -133,10 +142,14 @@ async fn health(host: &Host, survey: &Survey) -> Vec<Option<String>> {
     join_all(survey.desired.services.iter().map(ask)).await
 }
 
-fn storage(context: &Context, settings: &Settings) -> BTreeMap<HostPath, Option<Space>> {
+fn storage(context: &Context, settings: &Settings) -> BTreeMap<HostPath, Option<Disk>> {
     let storage = &settings.storage;
     let paths = [Some(&storage.root), storage.databases.as_ref(), storage.ml_cache.as_ref()];
-    let look = |path: &HostPath| (path.clone(), space(&context.root.join(path.as_path())).ok());
+    let look = |path: &HostPath| {
+        let at = context.root.join(path.as_path());
+        let btrfs = || allocation(&at).ok().flatten().map(|found| found.room());
+        (path.clone(), space(&at).ok().map(|space| Disk { space, btrfs: btrfs() }))
+    };
     paths.into_iter().flatten().map(look).collect()
 }
 
@@ -172,9 +185,12 @@ fn text(body: &Body) -> String {
     } else {
         let _ = writeln!(text, "  no answer on http://{}", body.listen);
     }
-    for (path, space) in &body.storage {
-        let space = space.map_or_else(|| "not there".to_owned(), |space| space.to_string());
-        let _ = writeln!(text, "  {path}: {space}");
+    for (path, disk) in &body.storage {
+        let _ = match disk {
+            Some(Disk { space, btrfs: Some(room) }) => writeln!(text, "  {path}: {space}; {room}"),
+            Some(Disk { space, btrfs: None }) => writeln!(text, "  {path}: {space}"),
+            None => writeln!(text, "  {path}: not there"),
+        };
     }
     text.push_str(&proofs(&body.proofs));
     if let Some(busy) = &body.busy {
@@ -211,7 +227,10 @@ fn proofs(trials: &Trials) -> String {
     };
     if let Some(trial) = trials.last.as_ref().filter(|trial| !trial.proven) {
         let (id, at) = (&trial.snapshot, time::local(trial.at));
-        let _ = writeln!(text, "Snapshot {id} was NOT proven on {at}\n  next: photos-agent snapshot verify {id}");
+        let _ = writeln!(
+            text,
+            "Snapshot {id} was NOT proven on {at}; the newest may do\n  next: photos-agent snapshot verify latest"
+        );
     }
     text
 }

@@ -9,6 +9,7 @@ mod networks;
 mod observed;
 mod secrets;
 mod services;
+pub mod space;
 mod step;
 mod storage;
 mod units;

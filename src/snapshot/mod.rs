@@ -7,6 +7,7 @@ mod create;
 mod database;
 mod debris;
 mod frozen;
+mod room;
 mod verify;
 
 use crate::apply::{ApplyError, LOCK, StepError, applied};
@@ -20,6 +21,7 @@ use crate::stack::{self, Desired};
 pub use create::{Request, create};
 pub use debris::remove_debris;
 pub use frozen::thaw;
+pub use room::refuse_full;
 pub use verify::{Which, hold_alone, remove_abandoned, verify};
 
 /// What runs, as it was applied: neither the files nor Podman are asked.

@@ -10,7 +10,7 @@ use crate::host::{Host, files, kernel, subvolume};
 use crate::model::{ImageRef, PostgresMajor, Refusal, SnapshotId, Subvolume};
 use crate::record::{Finding, Manifest, Snapshots};
 use crate::snapshot::verify::{Which, image_of};
-use crate::snapshot::{Applied, failed};
+use crate::snapshot::{Applied, failed, refuse_full};
 use crate::stack::throwaway::Throwaway;
 use crate::stack::{self, Disk};
 
@@ -37,6 +37,7 @@ impl Bench {
         let _lock = lock::take(&root.join(LOCK), command, lock::PATIENCE).await?;
         let applied = Applied::read(root)?;
         remove_abandoned(host, &applied).await.map_err(|error| failed("remove what an earlier one left", error))?;
+        refuse_full(root, &applied.desired.disks)?;
         let snapshots = applied.snapshots(root);
         let manifest = choose(&snapshots, which)?;
         let id = &manifest.id;
