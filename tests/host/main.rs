@@ -22,3 +22,4 @@ mod secrets;
 mod steadfast;
 mod storage;
 mod support;
+mod verify;
