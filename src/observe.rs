@@ -96,6 +96,7 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         shadows: observe_shadows(&host.root, desired),
         kernel,
         converged: last.is_some(),
+        settled: last.iter().flat_map(|generation| generation.files.keys().cloned()).collect(),
         known: places(&host.root)?,
         role: role_password(&host.root)?,
         recorded,

@@ -181,6 +181,7 @@ async fn execute(
     let root = &host.root;
     match step {
         Step::Enable { unit } => enable(host, unit).await,
+        Step::Disable { unit } => disable(host, unit).await,
         Step::MakeFolder { path, mode } => Ok(storage::make_folder(&root.join(path.as_path()), *mode)?),
         Step::MakeSubvolume { subvolume, path, label } => {
             let (nocow, owner, mode) = (subvolume.nocow(), subvolume.owner(), subvolume.mode());
@@ -225,15 +226,23 @@ fn write_markers(root: &Root, folders: &[HostPath]) -> Result<(), StepError> {
     Ok(())
 }
 
-/// A target is started later with all services; a socket must listen now.
+/// A target is started later with all services; a socket must listen now, and a timer count.
 async fn enable(host: &Host, unit: &UnitName) -> Result<(), StepError> {
     let systemd = host.systemd().await?;
     systemd.enable(unit).await?;
     // systemd syncs no link: one that a power cut took back would look like the operator's `disable`.
     files::commit(&host.root.join(UNITS))?;
-    if unit.as_str().ends_with(".socket") {
+    if matches!(unit.as_str().rsplit_once('.'), Some((_, "socket" | "timer"))) {
         systemd.run_jobs(Verb::Start, std::slice::from_ref(unit), &mut |_| {}).await?;
     }
+    Ok(())
+}
+
+async fn disable(host: &Host, unit: &UnitName) -> Result<(), StepError> {
+    let systemd = host.systemd().await?;
+    systemd.disable(unit).await?;
+    files::commit(&host.root.join(UNITS))?;
+    systemd.run_jobs(Verb::Stop, std::slice::from_ref(unit), &mut |_| {}).await?;
     Ok(())
 }
 

@@ -157,6 +157,16 @@ impl Systemd {
         self.reload().await
     }
 
+    /// Keeps the unit from starting at boot (`systemctl disable`), and reloads as that command does.
+    pub async fn disable(&self, unit: &UnitName) -> Result<(), SystemdError> {
+        let files = [unit.as_str()];
+        self.manager
+            .disable_unit_files(&files, false)
+            .await
+            .map_err(|source| refused("disable", unit.as_str(), source))?;
+        self.reload().await
+    }
+
     /// Requests `verb` for all units at once and follows every job to its end.
     ///
     /// systemd orders the jobs by the units' own `After=`; units without an order between them go side

@@ -12,6 +12,7 @@ mod services;
 pub mod space;
 mod step;
 mod storage;
+mod timers;
 mod units;
 
 pub use observed::{Observed, Unreachable};
@@ -74,6 +75,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     networks::remove(&networks, &mut plan);
     units::plan(observed, desired, &mut plan);
     networks::plan_kernel(observed, desired, &mut plan);
+    timers::plan(observed, desired, &mut plan);
     services::plan(observed, podman, desired, &wanted, stop, &mut plan);
     secrets::tell_lost(observed, podman, desired, &mut plan);
     plan

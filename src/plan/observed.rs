@@ -28,6 +28,8 @@ pub struct Observed {
     /// The texts of each file that are known to be ours, and so may be replaced: that of the last generation, and
     /// what was written since by operations that failed.
     pub recorded: BTreeMap<HostPath, Vec<String>>,
+    /// The files of the last generation: what was there when all was last well.
+    pub settled: BTreeSet<HostPath>,
     /// Which secret the running database's role was last given, if it was given another than its container has.
     pub role: Option<RolePassword>,
     /// Whether this host was ever converged.

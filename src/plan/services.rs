@@ -1,7 +1,7 @@
 //! Services: what runs and should not, what does not and should, what runs from an old text.
 
 use crate::model::{ActiveState, ContainerState, LoadState, PodmanState, Service, UnitName};
-use crate::plan::{Observed, Plan, Step, first_start, networks, unit};
+use crate::plan::{Observed, Plan, Step, first_start, networks, timers, unit};
 use crate::stack::{Desired, DesiredService};
 
 /// So many restarts in a row are no mishap any more.
@@ -217,7 +217,9 @@ fn tell_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
         }
     }
     // Networks, rules, the slice. The target is the operator's switch for all of it.
-    let is_service = |name: &UnitName| desired.services.iter().any(|service| service.unit == *name);
+    let is_service = |name: &UnitName| {
+        desired.services.iter().any(|service| service.unit == *name) || timers::is_timed(desired, name)
+    };
     let others = desired.units().filter(|name| !is_service(name) && **name != desired.target);
     for name in others.filter(|name| is_masked(observed, name)) {
         let why = "is masked, and the stack cannot be kept without it";

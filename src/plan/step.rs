@@ -63,8 +63,13 @@ pub struct Planned {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
-    /// `systemctl enable`, and start it if it is a socket.
+    /// `systemctl enable`, and start it if it is a socket or a timer.
     Enable {
+        /// The unit.
+        unit: UnitName,
+    },
+    /// `systemctl disable`, and stop it.
+    Disable {
         /// The unit.
         unit: UnitName,
     },
@@ -264,6 +269,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Enable { unit } => write!(f, "enable {unit}"),
+            Self::Disable { unit } => write!(f, "disable {unit}"),
             Self::MakeFolder { path, mode } => write!(f, "make folder {path} ({mode:04o})"),
             Self::MakeSubvolume { subvolume, path, .. } => {
                 let nocow = if subvolume.nocow() { "NOCOW, " } else { "" };

@@ -134,9 +134,19 @@ fn plan_strays(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     if !units.is_empty() {
         plan.step(Step::Stop { units }, "nothing in the configuration wants it any more");
     }
+    for unit in strays.iter().filter_map(timer) {
+        plan.step(Step::Disable { unit }, "nothing in the configuration wants it any more");
+    }
     if !strays.is_empty() {
         plan.step(Step::RemoveFiles { paths: strays }, "nothing in the configuration wants it any more");
     }
+}
+
+/// The timer that a file is: the only unit of ours that is enabled and may not be wanted any more.
+fn timer(path: &HostPath) -> Option<UnitName> {
+    let name = path.as_str().strip_prefix(UNITS)?.strip_prefix('/')?;
+    let is_timer = name.strip_suffix(".timer").is_some();
+    name.parse().ok().filter(|_| is_timer)
 }
 
 /// The unit that quadlet makes of a file (podman-systemd.unit(5)).

@@ -9,6 +9,7 @@ mod ml;
 mod network;
 mod places;
 mod postgres;
+mod proof;
 mod redis;
 mod server;
 mod target;
@@ -43,6 +44,10 @@ const SNAPSHOTS: &str = ".snapshots";
 pub const SLICE: &str = "photos.slice";
 /// The unit that finishes an interrupted operation before the services start.
 pub const RESOLVE: &str = "photos-resolve.service";
+/// The unit that says when the newest snapshot is tried.
+pub const VERIFY_TIMER: &str = "photos-verify.timer";
+/// The unit that tries it.
+pub const VERIFY_SERVICE: &str = "photos-verify.service";
 /// The unit that loads the firewall's rules.
 pub const FIREWALL: &str = "photos-firewall.service";
 /// The table that the rules make, in the family inet.
@@ -107,6 +112,8 @@ pub struct Desired {
     pub firewall: UnitName,
     /// The unit that finishes an interrupted operation before the services start.
     pub resolve: UnitName,
+    /// What happens by the clock. Each starts the service of its name.
+    pub timers: Vec<UnitName>,
 }
 
 /// A plain folder, owned by root.
@@ -251,6 +258,8 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
     let (network_files, networks) = network::networks(&context)?;
     files.extend(network_files);
     files.extend(target::files()?);
+    let (proof_files, timers) = proof::files()?;
+    files.extend(proof_files);
 
     Ok(Desired {
         folders: own_folders().into_iter().chain(context.places.folders()).collect(),
@@ -266,6 +275,7 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
         target: UnitName::constant(TARGET),
         firewall: UnitName::constant(FIREWALL),
         resolve: UnitName::constant(RESOLVE),
+        timers,
     })
 }
 

@@ -96,7 +96,9 @@ fn change(world: &mut World, (kind, which): &Change) {
             }
         }
         &DISABLED => "disabled".clone_into(&mut unit(world, "photos.target").file_state),
-        16 => (world.converged, world.recorded) = (false, std::collections::BTreeMap::new()),
+        16 => {
+            (world.converged, world.recorded, world.settled) = Default::default();
+        }
         17 => world.stack_was_stopped = true,
         18 => with(world.podman.containers.get_mut(stem), |state| state.hash = Some("old".to_owned())),
         19 => with(world.podman.secrets.get_mut("photos-db-password"), |state| state.updated = moment(900)),
@@ -154,6 +156,7 @@ fn touches_only_ours(step: &Step, observed: &Observed, desired: &Desired) -> boo
     };
     let unit = |name: &photos_agent::model::UnitName| desired.units().any(|unit| unit == name) || stray(name);
     match step {
+        Step::Disable { unit: name } => observed.recorded.keys().any(|path| path.as_str().ends_with(name.as_str())),
         Step::Enable { unit: name } => unit(name) || name.as_str() == PODMAN_SOCKET,
         Step::MakeFolder { path, .. } => {
             desired.folders.iter().any(|folder| folder.path == *path)

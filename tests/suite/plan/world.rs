@@ -12,7 +12,7 @@ use photos_agent::model::{
     PodmanState, RolePassword, SecretState, Service, Subvolume, SubvolumeState, UnitName, UnitState,
 };
 use photos_agent::plan::{Gate, Observed, PODMAN_SOCKET, Plan, Step, Unreachable, plan};
-use photos_agent::stack::{Desired, Facts, QUADLETS, desire};
+use photos_agent::stack::{Desired, Facts, QUADLETS, UNITS, desire};
 
 use crate::stack::{bare, empty, locked};
 
@@ -40,6 +40,8 @@ pub struct World {
     pub shadows: Vec<HostPath>,
     pub kernel: Kernel,
     pub recorded: BTreeMap<HostPath, String>,
+    /// The files of the last operation that went well.
+    pub settled: BTreeSet<HostPath>,
     pub known: BTreeMap<Subvolume, HostPath>,
     pub role: Option<RolePassword>,
     pub converged: bool,
@@ -117,6 +119,7 @@ impl World {
             shadows: Vec::new(),
             kernel: Kernel::default(),
             recorded: BTreeMap::new(),
+            settled: BTreeSet::new(),
             known: BTreeMap::new(),
             role: None,
             converged: false,
@@ -144,6 +147,9 @@ impl World {
         world.units.insert(desired.target.clone(), up("enabled"));
         let waits = UnitState { active: ActiveState::Inactive, ..up("enabled") };
         world.units.insert(desired.resolve.clone(), waits);
+        for timer in &desired.timers {
+            world.units.insert(timer.clone(), up("enabled"));
+        }
         world.units.insert(unit_name(PODMAN_SOCKET), up("enabled"));
         world.places = desired.folders.iter().map(|place| (place.path.clone(), folder(place.mode))).collect();
         for place in &desired.subvolumes {
@@ -151,6 +157,7 @@ impl World {
         }
         world.files = desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
         world.recorded = world.files.clone();
+        world.settled = world.files.keys().cloned().collect();
         world.kernel = Kernel { ip_forward: true, inner_forwarding: Some(false), rules: Some(true) };
         world.converged = true;
         for secret in &desired.secrets {
@@ -211,6 +218,7 @@ impl World {
             role: self.role.clone(),
             recorded: self.recorded.iter().map(|(path, text)| (path.clone(), vec![text.clone()])).collect(),
             converged: self.converged,
+            settled: self.settled.clone(),
             stack_was_stopped: self.stack_was_stopped,
             first_starts: self.first_starts.clone(),
             selinux: false,
@@ -238,6 +246,7 @@ impl World {
             if plan.steps.is_empty() {
                 self.recorded = desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
                 self.known = desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
+                self.settled = self.recorded.keys().cloned().collect();
                 self.converged = true;
                 (self.stack_was_stopped, self.holds) = (false, false);
                 return End::Converged;
@@ -271,14 +280,8 @@ impl World {
     fn take(&mut self, step: &Step, desired: &Desired) {
         self.clock += 1;
         match step {
-            Step::Enable { unit } => {
-                let state = self.units.entry(unit.clone()).or_default();
-                assert_eq!(state.load, LoadState::Loaded, "{unit} has a file");
-                "enabled".clone_into(&mut state.file_state);
-                if unit.as_str() == PODMAN_SOCKET {
-                    state.active = ActiveState::Active;
-                }
-            }
+            Step::Enable { unit } => self.enable(unit),
+            Step::Disable { unit } => self.disable(unit),
             Step::MakeFolder { path, mode } => self.make(path, folder(*mode)),
             Step::MakeSubvolume { subvolume, path, .. } => {
                 let parent = path.as_path().parent().unwrap().to_str().unwrap().parse().unwrap();
@@ -379,6 +382,22 @@ impl World {
         for place in desired.subvolumes.iter().filter(|place| first.contains(&place.subvolume)) {
             self.subvolume(&place.path).empty = false;
         }
+    }
+
+    fn enable(&mut self, unit: &UnitName) {
+        let state = self.units.entry(unit.clone()).or_default();
+        assert_eq!(state.load, LoadState::Loaded, "{unit} has a file");
+        "enabled".clone_into(&mut state.file_state);
+        if matches!(unit.as_str().rsplit_once('.'), Some((_, "socket" | "timer"))) {
+            state.active = ActiveState::Active;
+        }
+    }
+
+    fn disable(&mut self, unit: &UnitName) {
+        let path = format!("{UNITS}/{unit}");
+        assert!(self.files.keys().any(|file| file.as_str() == path), "{unit} is gone before it was disabled");
+        self.stop(unit);
+        "disabled".clone_into(&mut self.units.entry(unit.clone()).or_default().file_state);
     }
 
     fn make(&mut self, path: &HostPath, state: PlaceState) {
