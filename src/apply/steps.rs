@@ -7,6 +7,7 @@ use crate::apply::progress::{Event, Progress};
 use crate::apply::{ApplyError, Survey, images, secrets, units};
 use crate::host::files::{self, FileError};
 use crate::host::generator::GeneratorError;
+use crate::host::lock::LockError;
 use crate::host::podman::PodmanError;
 use crate::host::process::ProcessError;
 use crate::host::storage::{self, StorageError};
@@ -66,6 +67,12 @@ pub enum StepError {
         /// How long they were to.
         after: std::time::Duration,
     },
+    /// Somebody wanted it to end.
+    #[error("was interrupted")]
+    Interrupted,
+    /// Another one is at it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// Units did not come up, or down.
     #[error("{}", .0.join("\n"))]
     Jobs(Vec<String>),

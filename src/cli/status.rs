@@ -15,11 +15,11 @@ use crate::cli::open::{self, Open};
 use crate::cli::plan::count;
 use crate::cli::{Context, time};
 use crate::config::Settings;
-use crate::host::storage::{Space, space};
+use crate::host::storage::{Space, allocation, space};
 use crate::host::{Host, immich};
-use crate::model::{ActiveState, HostPath, LoadState, Refusal, Service, UnitName, UnitState};
+use crate::model::{ActiveState, HostPath, LoadState, Refusal, Room, Service, UnitName, UnitState};
 use crate::plan::Plan;
-use crate::record::{Found, Generations, Snapshots, Summary};
+use crate::record::{Found, Generations, Snapshots, Summary, Trials, trials};
 
 #[derive(Serialize)]
 struct Body {
@@ -33,18 +33,29 @@ struct Body {
     /// Where people reach the server, and whether it answers there.
     listen: SocketAddr,
     answers: bool,
-    storage: BTreeMap<HostPath, Option<Space>>,
+    storage: BTreeMap<HostPath, Option<Disk>>,
     /// None where they cannot be looked at.
     snapshots: Option<Taken>,
     /// Who is changing the host right now.
     busy: Option<String>,
     /// An operation that was begun and not ended.
     open_operation: Option<u64>,
+    /// The last trials of snapshots.
+    proofs: Trials,
     pending_steps: Vec<String>,
     refusals: Vec<Refusal>,
     /// What a person must see to, and what forbids nothing.
     concerns: Vec<Refusal>,
     notes: Vec<String>,
+}
+
+/// Room at a place.
+#[derive(Serialize)]
+struct Disk {
+    #[serde(flatten)]
+    space: Space,
+    /// Where it is BTRFS.
+    btrfs: Option<Room>,
 }
 
 #[derive(Serialize)]
@@ -108,8 +119,10 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     let server = Service::Server.unit();
     let silent = services.iter().any(|row| row.masked && row.unit.as_str() == server);
     let open = open::look(&context.root)?;
+    let proofs = trials(&context.root)?;
+    let doubted = proofs.last.as_ref().is_some_and(|trial| !trial.proven);
     Ok(Body {
-        well: is_well(&services, answers || silent, plan, &open),
+        well: is_well(&services, answers || silent, plan, &open) && !doubted,
         release: settings.immich.version.to_string(),
         generation: Generations::new(&context.root).numbers()?.into_iter().max(),
         target: row(&survey.desired.target, None, None),
@@ -118,6 +131,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         answers,
         storage: storage(context, settings),
         snapshots: snapshots(context, &survey),
+        proofs,
         busy: open.busy,
         open_operation: open.operation,
         pending_steps: plan.steps.iter().map(|planned| planned.step.to_string()).collect(),
@@ -146,10 +160,14 @@ async fn health(host: &Host, survey: &Survey) -> Vec<Option<String>> {
     join_all(survey.desired.services.iter().map(ask)).await
 }
 
-fn storage(context: &Context, settings: &Settings) -> BTreeMap<HostPath, Option<Space>> {
+fn storage(context: &Context, settings: &Settings) -> BTreeMap<HostPath, Option<Disk>> {
     let storage = &settings.storage;
     let paths = [Some(&storage.root), storage.databases.as_ref(), storage.ml_cache.as_ref()];
-    let look = |path: &HostPath| (path.clone(), space(&context.root.join(path.as_path())).ok());
+    let look = |path: &HostPath| {
+        let at = context.root.join(path.as_path());
+        let btrfs = || allocation(&at).ok().flatten().map(|found| found.room());
+        (path.clone(), space(&at).ok().map(|space| Disk { space, btrfs: btrfs() }))
+    };
     paths.into_iter().flatten().map(look).collect()
 }
 
@@ -194,13 +212,17 @@ fn text(body: &Body) -> String {
     } else {
         let _ = writeln!(text, "  no answer on http://{}", body.listen);
     }
-    for (path, space) in &body.storage {
-        let space = space.map_or_else(|| "not there".to_owned(), |space| space.to_string());
-        let _ = writeln!(text, "  {path}: {space}");
+    for (path, disk) in &body.storage {
+        let _ = match disk {
+            Some(Disk { space, btrfs: Some(room) }) => writeln!(text, "  {path}: {space}; {room}"),
+            Some(Disk { space, btrfs: None }) => writeln!(text, "  {path}: {space}"),
+            None => writeln!(text, "  {path}: not there"),
+        };
     }
     if let Some(taken) = &body.snapshots {
         text.push_str(&describe_snapshots(taken, Timestamp::now()));
     }
+    text.push_str(&proofs(&body.proofs));
     if let Some(busy) = &body.busy {
         let _ = writeln!(text, "At work: {busy}");
     } else if let Some(id) = body.open_operation {
@@ -237,6 +259,21 @@ fn describe_snapshots(taken: &Taken, now: Timestamp) -> String {
         None if taken.count == 0 => "  no snapshot yet\n".to_owned(),
         None => format!("  {}, none of which is understood\n", count(taken.count, "snapshot")),
     }
+}
+
+fn proofs(trials: &Trials) -> String {
+    let mut text = match &trials.proven {
+        Some(proof) => format!("  last proven restore: snapshot {}, on {}\n", proof.snapshot, time::local(proof.at)),
+        None => String::new(),
+    };
+    if let Some(trial) = trials.last.as_ref().filter(|trial| !trial.proven) {
+        let (id, at) = (&trial.snapshot, time::local(trial.at));
+        let _ = writeln!(
+            text,
+            "Snapshot {id} was NOT proven on {at}; the newest may do\n  next: photos-agent snapshot verify latest"
+        );
+    }
+    text
 }
 
 fn describe(row: &Row) -> String {

@@ -12,16 +12,30 @@ use std::os::fd::AsRawFd;
 
 use nix::libc;
 
-use crate::model::SubvolumeUuid;
+use crate::model::{Allocation, Device, Group, Profile, SubvolumeUuid};
 
 /// `FS_NOCOW_FL`: data is written in place.
 const FS_NOCOW_FL: libc::c_long = 0x0080_0000;
 
-/// `BTRFS_SUBVOL_RDONLY`
+/// `BTRFS_SUBVOL_RDONLY`, which is asked for.
 const READ_ONLY: u64 = 1 << 1;
+
+/// `BTRFS_ROOT_SUBVOL_RDONLY`, which is told: the flags of a subvolume's root are those on the disk.
+const IS_READ_ONLY: u64 = 1;
 
 /// Longest name of a directory entry, in bytes (`NAME_MAX`).
 const NAME_MAX: usize = 255;
+
+/// Room for the answer of `BTRFS_IOC_SPACE_INFO`: three kinds, each in as many profiles as there are.
+const SPACES: usize = 32;
+
+/// Bits of a space's flags (`BTRFS_BLOCK_GROUP_*`, `BTRFS_SPACE_INFO_GLOBAL_RSV`).
+const DATA: u64 = 1;
+const METADATA: u64 = 1 << 2;
+const DUP: u64 = 1 << 5;
+const PARITY: [(u64, u64); 2] = [(1 << 7, 1), (1 << 8, 2)];
+const MIRRORED: [(u64, u64); 4] = [(1 << 4, 2), (1 << 6, 2), (1 << 9, 3), (1 << 10, 4)];
+const RESERVE: u64 = 1 << 49;
 
 mod raw {
     use nix::libc;
@@ -65,9 +79,42 @@ mod raw {
     #[repr(C)]
     pub struct Filesystem {
         pub max_id: u64,
-        pub num_devices: u64,
+        pub devices: u64,
         pub fsid: [u8; 16],
         pub rest: [u8; 992],
+    }
+
+    /// `struct btrfs_ioctl_dev_info_args`
+    #[repr(C)]
+    pub struct Device {
+        pub devid: u64,
+        pub uuid: [u8; 16],
+        pub bytes_used: u64,
+        pub total_bytes: u64,
+        pub rest: [u64; 507],
+    }
+
+    /// `struct btrfs_ioctl_space_args`
+    #[repr(C)]
+    pub struct SpaceHead {
+        pub slots: u64,
+        pub spaces: u64,
+    }
+
+    /// `struct btrfs_ioctl_space_info`
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    pub struct Space {
+        pub flags: u64,
+        pub total: u64,
+        pub used: u64,
+    }
+
+    /// The head, and what follows it.
+    #[repr(C)]
+    pub struct Spaces {
+        pub head: SpaceHead,
+        pub spaces: [Space; super::SPACES],
     }
 
     // FS_IOC_GETFLAGS and FS_IOC_SETFLAGS: declared with `long`, though `int` is moved.
@@ -77,6 +124,8 @@ mod raw {
     nix::ioctl_write_ptr!(snapshot_destroy, 0x94, 63, VolumeArgs);
     nix::ioctl_read!(subvolume_info, 0x94, 60, Info);
     nix::ioctl_read!(filesystem_info, 0x94, 31, Filesystem);
+    nix::ioctl_readwrite!(device_info, 0x94, 30, Device);
+    nix::ioctl_readwrite!(space_info, 0x94, 20, SpaceHead);
     nix::ioctl_read!(start_sync, 0x94, 24, u64);
     nix::ioctl_write_ptr!(wait_sync, 0x94, 22, u64);
 }
@@ -144,13 +193,13 @@ pub fn identity(folder: &File) -> io::Result<Identity> {
         parent: SubvolumeUuid::from_bytes(info.parent_uuid),
         generation: info.generation,
         made_in,
-        read_only: info.flags & READ_ONLY != 0,
+        read_only: info.flags & IS_READ_ONLY != 0,
     })
 }
 
 /// The UUID of the filesystem that `folder` lies on.
 pub fn filesystem(folder: &File) -> io::Result<Option<SubvolumeUuid>> {
-    let mut info = raw::Filesystem { max_id: 0, num_devices: 0, fsid: [0; 16], rest: [0; 992] };
+    let mut info = raw::Filesystem { max_id: 0, devices: 0, fsid: [0; 16], rest: [0; 992] };
     // SAFETY: the descriptor is open for the call, and the kernel writes one such structure.
     unsafe { raw::filesystem_info(folder.as_raw_fd(), &raw mut info) }?;
     Ok(SubvolumeUuid::from_bytes(info.fsid))
@@ -191,4 +240,59 @@ pub fn commit(folder: &File) -> io::Result<()> {
     // SAFETY: as above.
     unsafe { raw::wait_sync(folder.as_raw_fd(), &raw const transaction) }?;
     Ok(())
+}
+
+/// What the filesystem of `folder` says of its devices and of what is set aside on them.
+pub fn allocation(folder: &File) -> io::Result<Allocation> {
+    let mut filesystem = raw::Filesystem { max_id: 0, devices: 0, fsid: [0; 16], rest: [0; 992] };
+    // SAFETY: the descriptor is open for the call, and the kernel writes one such structure.
+    unsafe { raw::filesystem_info(folder.as_raw_fd(), &raw mut filesystem) }?;
+    let mut found = Allocation::default();
+    // Numbers of removed devices are not used again.
+    for devid in 1..=filesystem.max_id {
+        let mut device = raw::Device { devid, uuid: [0; 16], bytes_used: 0, total_bytes: 0, rest: [0; 507] };
+        // SAFETY: as above; it is read first.
+        match unsafe { raw::device_info(folder.as_raw_fd(), &raw mut device) } {
+            Ok(_) => {}
+            Err(nix::errno::Errno::ENODEV) => continue,
+            Err(errno) => return Err(errno.into()),
+        }
+        let unallocated = device.total_bytes.saturating_sub(device.bytes_used);
+        found.devices.push(Device { total: device.total_bytes, unallocated });
+    }
+    for space in spaces(folder)? {
+        let group = Group { profile: profile(space.flags), total: space.total, used: space.used };
+        if space.flags & RESERVE != 0 {
+            found.reserve = space.total;
+            continue;
+        }
+        // Small filesystems have both in one.
+        if space.flags & DATA != 0 {
+            found.data.push(group);
+        }
+        if space.flags & METADATA != 0 {
+            found.metadata.push(group);
+        }
+    }
+    Ok(found)
+}
+
+fn spaces(folder: &File) -> io::Result<Vec<raw::Space>> {
+    let head = raw::SpaceHead { slots: SPACES as u64, spaces: 0 };
+    let mut spaces = raw::Spaces { head, spaces: [raw::Space { flags: 0, total: 0, used: 0 }; SPACES] };
+    // SAFETY: the descriptor is open for the call; the kernel writes at most as many spaces as the head has slots for.
+    unsafe { raw::space_info(folder.as_raw_fd(), (&raw mut spaces).cast()) }?;
+    let count = usize::try_from(spaces.head.spaces).unwrap_or(SPACES);
+    Ok(spaces.spaces.into_iter().take(count).collect())
+}
+
+fn profile(flags: u64) -> Profile {
+    let bit = |(bit, number): &(u64, u64)| (flags & bit != 0).then_some(*number);
+    if let Some(copies) = MIRRORED.iter().find_map(bit) {
+        return Profile::Mirrored(copies);
+    }
+    if let Some(parity) = PARITY.iter().find_map(bit) {
+        return Profile::Parity(parity);
+    }
+    if flags & DUP != 0 { Profile::Dup } else { Profile::Single }
 }

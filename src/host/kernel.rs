@@ -43,3 +43,9 @@ fn set(path: PathBuf, value: &str) -> Result<(), FileError> {
 pub fn has_selinux(root: &Root) -> bool {
     root.join("/sys/fs/selinux/enforce").exists()
 }
+
+/// Whether processes can be limited in this way (`memory`, `pids`): a host in a container may not be let to.
+pub fn limits(root: &Root, controller: &str) -> bool {
+    let known = std::fs::read_to_string(root.join("/sys/fs/cgroup/cgroup.controllers")).unwrap_or_default();
+    known.split_whitespace().any(|word| word == controller)
+}

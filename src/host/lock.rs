@@ -46,6 +46,15 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct Lock(#[allow(dead_code)] Flock<File>);
 
+/// Who may have a folder at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Others who read it.
+    WithReaders,
+    /// Nobody: it is made, changed or deleted.
+    WithNobody,
+}
+
 /// Takes the lock at `path`, waiting at most `patience`; `who` is what others are told meanwhile.
 pub async fn take(path: &Path, who: &str, patience: Duration) -> Result<Lock, LockError> {
     let failed = |source: io::Error| LockError::Io { path: path.to_owned(), source };
@@ -70,6 +79,21 @@ pub async fn take(path: &Path, who: &str, patience: Duration) -> Result<Lock, Lo
             return Err(LockError::Held { holder, waited: begun.elapsed() });
         }
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Holds a folder while it lives: for oneself, or with others who only read it. None where somebody else has it in a way
+/// that does not go with that. Nothing is written: whoever dies lets go.
+pub fn hold(folder: &Path, sharing: Sharing) -> Result<Option<Lock>, LockError> {
+    let failed = |source: io::Error| LockError::Io { path: folder.to_owned(), source };
+    let kind = match sharing {
+        Sharing::WithReaders => FlockArg::LockSharedNonblock,
+        Sharing::WithNobody => FlockArg::LockExclusiveNonblock,
+    };
+    match Flock::lock(File::open(folder).map_err(failed)?, kind) {
+        Ok(lock) => Ok(Some(Lock(lock))),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(failed(errno.into())),
     }
 }
 
@@ -105,6 +129,20 @@ mod tests {
         drop(first);
         assert_eq!(holder(&path), None);
         take(&path, "photos-agent secret", Duration::from_millis(1)).await.unwrap();
+    }
+
+    #[test]
+    fn who_reads_a_folder_keeps_others_from_deleting_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = |sharing| hold(folder.path(), sharing).unwrap();
+        let reader = take(Sharing::WithReaders).unwrap();
+        assert!(take(Sharing::WithReaders).is_some());
+        assert!(take(Sharing::WithNobody).is_none());
+        drop(reader);
+        let writer = take(Sharing::WithNobody).unwrap();
+        assert!(take(Sharing::WithReaders).is_none());
+        drop(writer);
+        assert!(take(Sharing::WithNobody).is_some());
     }
 
     #[tokio::test]

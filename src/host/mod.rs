@@ -2,6 +2,7 @@
 //!
 //! Each file owns one neighbour. They report and they do; they decide nothing.
 
+pub mod beneath;
 pub mod files;
 pub mod firewall;
 pub mod freezer;

@@ -4,7 +4,9 @@
 //! that fails is an error with the end of what it said.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
@@ -12,6 +14,9 @@ use tokio::io::AsyncWriteExt;
 
 /// How much of a failed program's words an error repeats, in characters.
 const TAIL: usize = 1000;
+
+/// How much of what a running program said is looked at, in bytes.
+const LAST_WORDS: usize = 4000;
 
 /// Why a program did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +64,29 @@ pub async fn feed(
     input: &[u8],
     patience: Duration,
 ) -> Result<String, ProcessError> {
+    let output = accept(program, listen(program, arguments, input, patience).await?)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What a program came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Its exit code; none where a signal ended it.
+    pub code: Option<i32>,
+    /// What it said.
+    pub out: String,
+    /// The end of what it complained of.
+    pub err: String,
+}
+
+/// The same, whatever it came to.
+pub async fn hear(program: &str, arguments: &[String], patience: Duration) -> Result<Heard, ProcessError> {
+    let output = listen(program, arguments, &[], patience).await?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Heard { code: output.status.code(), out: text(&output.stdout), err: tail(&text(&output.stderr)) })
+}
+
+async fn listen(program: &str, arguments: &[String], input: &[u8], patience: Duration) -> Result<Output, ProcessError> {
     let not_run = |source| ProcessError::NotRun { program: program.to_owned(), source };
     let mut command = tokio::process::Command::from(prepare(program, arguments));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -71,11 +99,48 @@ pub async fn feed(
         child.wait_with_output().await
     };
     match tokio::time::timeout(patience, work).await {
-        Ok(output) => {
-            let output = accept(program, output.map_err(not_run)?)?;
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        }
+        Ok(output) => output.map_err(not_run),
         Err(_) => Err(ProcessError::Late { program: program.to_owned(), patience }),
+    }
+}
+
+/// A program that goes on beside us, and ends where this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: tokio::process::Child,
+    /// Both its outputs: a pipe that nobody reads would block it.
+    said: File,
+}
+
+impl Running {
+    /// Starts it.
+    pub fn start(program: &str, arguments: &[String]) -> Result<Self, ProcessError> {
+        let not_run = |source| ProcessError::NotRun { program: program.to_owned(), source };
+        let said = tempfile::tempfile().map_err(not_run)?;
+        let (out, err) = (said.try_clone().map_err(not_run)?, said.try_clone().map_err(not_run)?);
+        let mut command = tokio::process::Command::from(prepare(program, arguments));
+        command.stdin(Stdio::null()).stdout(out).stderr(err).kill_on_drop(true);
+        Ok(Self { child: command.spawn().map_err(not_run)?, said })
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// Waits for its end; whether it came in time.
+    pub async fn end(&mut self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.child.wait()).await.is_ok()
+    }
+
+    /// The end of what it has said.
+    pub fn last_words(&self) -> String {
+        let length = self.said.metadata().map_or(0, |metadata| metadata.len());
+        let mut end = vec![0; LAST_WORDS];
+        let from = length.saturating_sub(LAST_WORDS as u64);
+        let read = self.said.read_at(&mut end, from).unwrap_or(0);
+        end.truncate(read);
+        tail(&String::from_utf8_lossy(&end))
     }
 }
 

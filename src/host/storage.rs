@@ -13,7 +13,7 @@ use btrfsutil::subvolume::Subvolume;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
 
 use crate::host::{beside, ioctl, process};
-use crate::model::{PlaceState, SubvolumeState};
+use crate::model::{Allocation, PlaceState, SubvolumeState};
 
 /// How often the same place is set aside before a person has to look.
 const ASIDES: usize = 3;
@@ -253,6 +253,15 @@ pub fn space(path: &Path) -> Result<Space, StorageError> {
     let found = nix::sys::statvfs::statvfs(path).map_err(|errno| io_error("measure", path)(errno.into()))?;
     let unit = found.fragment_size();
     Ok(Space { free: found.blocks_available() * unit, total: found.blocks() * unit })
+}
+
+/// What the BTRFS filesystem of `path` says of its devices; none where it is another one.
+pub fn allocation(path: &Path) -> Result<Option<Allocation>, StorageError> {
+    if !is_btrfs(path)? {
+        return Ok(None);
+    }
+    let folder = File::open(path).map_err(io_error("open", path))?;
+    ioctl::allocation(&folder).map(Some).map_err(io_error("measure", path))
 }
 
 /// Undoes the octal escapes of `proc_pid_mountinfo`(5).

@@ -12,6 +12,7 @@ mod path;
 mod refusal;
 mod service;
 mod snapshot;
+mod space;
 mod state;
 mod storage;
 mod value;
@@ -23,6 +24,7 @@ pub use path::{HostPath, Root};
 pub use refusal::Refusal;
 pub use service::{Component, Service};
 pub use snapshot::{SnapshotId, SubvolumeUuid};
+pub use space::{Allocation, Device, Group, Profile, Room};
 pub use state::{
     ActiveState, ContainerState, FileKind, FileState, HASH_LABEL, Kernel, LoadState, NetworkState, PlaceState,
     PodmanState, RolePassword, SecretState, SubvolumeState, UnitState,

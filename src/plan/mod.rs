@@ -10,6 +10,7 @@ mod observed;
 pub mod retention;
 mod secrets;
 mod services;
+pub mod space;
 mod step;
 mod storage;
 mod timers;

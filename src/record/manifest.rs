@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::host::files;
 use crate::model::{ImageRef, Service, SnapshotId, Subvolume, SubvolumeUuid};
-use crate::record::{RecordError, SCHEMA, read, write};
+use crate::record::{PROOF, Proof, RecordError, SCHEMA, read, write};
 
 /// Its name in the snapshot's folder.
 pub(super) const NAME: &str = "manifest.json";
@@ -126,6 +126,16 @@ impl Snapshots {
     /// Makes it debris, durable on return.
     pub fn forget(&self, id: &SnapshotId) -> Result<(), RecordError> {
         Ok(files::remove(&self.path(id))?)
+    }
+
+    /// What came of the last trial of one; none where it was never tried.
+    pub fn proof(&self, id: &SnapshotId) -> Result<Option<Proof>, RecordError> {
+        read(&self.folder(id).join(PROOF))
+    }
+
+    /// Puts the result of a trial beside the manifest, durable on return.
+    pub fn put_proof(&self, proof: &Proof) -> Result<(), RecordError> {
+        write(&self.folder(&proof.snapshot).join(PROOF), proof)
     }
 
     /// Writes the texts and returns their hashes. On disk when the filesystem commits.

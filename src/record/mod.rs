@@ -12,6 +12,7 @@ mod installed;
 mod manifest;
 mod pending;
 mod places;
+mod proof;
 mod role;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub use installed::{Texts, add_installed, installed};
 pub use manifest::{DatabaseFacts, Manifest, Part, Snapshots, TEXTS};
 pub use pending::Pending;
 pub use places::{Places, add_places, places};
+pub use proof::{Check, Finding, PROOF, Proof, ROWS, START, Sample, Trial, Trials, add_trial, trials};
 pub use role::{role_password, set_role_password};
 
 use crate::host::files::{self, FileError};

@@ -17,7 +17,7 @@ use crate::plan::Gate;
 use crate::record::{Manifest, Outcome, Part, Pending, Snapshots};
 use crate::snapshot::debris::remove_all;
 use crate::snapshot::frozen::{refuse_frozen, shoot_frozen};
-use crate::snapshot::{Applied, database, failed, remove_debris};
+use crate::snapshot::{Applied, database, failed, refuse_full, remove_abandoned, remove_debris};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,11 @@ pub async fn create(host: &Host, request: &Request, progress: &mut dyn Progress)
     let applied = Applied::read(&host.root)?;
     let snapshots = applied.snapshots(&host.root);
     remove_debris(&host.root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
+    // It is no reason against a snapshot, and a later one tries again.
+    if let Err(error) = remove_abandoned(host, &applied).await {
+        tracing::warn!("what `snapshot verify` left is still there: {}", crate::observe::chain(&error));
+    }
+    refuse_full(&host.root, &applied.desired.disks)?;
     let now = Timestamp::now();
     let taken = snapshots.names()?;
     let is_free = |number: &u32| !taken.contains(&SnapshotId::of(now, *number));

@@ -7,8 +7,8 @@ use crate::apply::{ApplyError, LOCK};
 use crate::host::storage::StorageError;
 use crate::host::{Host, files, lock, subvolume};
 use crate::model::{Root, SnapshotId, Subvolume};
-use crate::record::{Generations, TEXTS};
-use crate::snapshot::{Applied, failed};
+use crate::record::{Generations, PROOF, TEXTS};
+use crate::snapshot::{Applied, failed, remove_abandoned};
 use crate::stack::Disk;
 
 /// Takes the lock and removes all of it. For whoever starts, and for whoever has taken up an operation that was
@@ -18,7 +18,9 @@ pub async fn tidy(host: &Host, command: &str, patience: Duration) -> Result<Vec<
     if Generations::new(&host.root).last()?.is_none() {
         return Ok(Vec::new());
     }
-    let removed = remove_debris(&host.root, &Applied::read(&host.root)?);
+    let applied = Applied::read(&host.root)?;
+    remove_abandoned(host, &applied).await.map_err(|error| failed("remove what `snapshot verify` left", error))?;
+    let removed = remove_debris(&host.root, &applied);
     let removed = removed.map_err(|error| failed("remove what is left of a snapshot", error))?;
     for id in &removed {
         tracing::info!(snapshot = %id, "removed what was left of snapshot {id}, which was never whole or is deleted");
@@ -74,6 +76,7 @@ fn remove(root: &Root, disk: &Disk, id: &SnapshotId) -> Result<bool, StorageErro
         files::remove_tree(&texts)?;
         found = true;
     }
+    files::remove(&folder.join(PROOF))?;
     files::remove_leftovers(&folder)?;
     Ok(files::remove_empty_folder(&folder)? || found)
 }

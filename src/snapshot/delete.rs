@@ -7,15 +7,16 @@ use jiff::tz::TimeZone;
 
 use crate::apply::{ApplyError, Event, LOCK, Operation, Progress, StepError};
 use crate::config::Keep;
-use crate::host::{Host, lock, subvolume};
+use crate::host::lock::{self, Lock};
+use crate::host::{Host, subvolume};
 use crate::model::{Refusal, Root, SnapshotId};
 use crate::observe::chain;
 use crate::plan::Gate;
 use crate::plan::retention::{Candidate, Decision, Need, Verdict, retain};
-use crate::record::{Found, Outcome, Pending, Snapshots};
+use crate::record::{Found, Outcome, Pending, RecordError, Snapshots, trials};
 use crate::snapshot::debris::{remove_all, remove_debris};
 use crate::snapshot::replaced::{self, Replaced};
-use crate::snapshot::{Applied, failed};
+use crate::snapshot::{Applied, failed, hold_alone};
 
 /// With more than this to delete, several share a step: the journal is written anew with each.
 const STEPS: usize = 100;
@@ -40,14 +41,15 @@ pub struct Pruned {
     pub operation: Option<u64>,
 }
 
-/// What the policy says of each snapshot; changes nothing.
-pub fn judge(found: Vec<(SnapshotId, Found)>, keep: &Keep, now: Timestamp) -> Pruned {
+/// What the policy says of each snapshot, `proven` being the last one that was; changes nothing.
+pub fn judge(found: Vec<(SnapshotId, Found)>, proven: Option<&SnapshotId>, keep: &Keep, now: Timestamp) -> Pruned {
     let (mut candidates, mut left) = (Vec::new(), Vec::new());
     for (id, found) in found {
         match found {
             Found::Whole(summary) => {
                 let needed = if summary.keep { vec![Need::AskedToKeep] } else { Vec::new() };
-                candidates.push(Candidate { id, moment: summary.created, needed, proven: false });
+                let proven = proven == Some(&id);
+                candidates.push(Candidate { id, moment: summary.created, needed, proven });
             }
             Found::Newer(_) | Found::Damaged(_) => left.push((id, why_left(&found))),
             Found::Debris => {}
@@ -71,13 +73,17 @@ pub async fn prune(host: &Host, command: &str, progress: &mut dyn Progress) -> R
     let _lock = lock::take(&host.root.join(LOCK), command, lock::PATIENCE).await?;
     let (applied, snapshots) = begin(&host.root)?;
     let keep = &applied.loaded.settings.snapshots.keep;
-    let mut pruned = judge(snapshots.all()?, keep, Timestamp::now());
+    let proven = last_proven(&host.root)?;
+    let mut pruned = judge(snapshots.all()?, proven.as_ref(), keep, Timestamp::now());
     let doomed = |verdict: &Verdict| match &verdict.decision {
         Decision::Keep(_) => None,
         Decision::Delete(surplus) => Some(Doomed::Snapshot(verdict.id.clone(), surplus.to_string())),
     };
     // The oldest first: whatever ends it, what is left is the newest.
-    let doomed: Vec<Doomed> = pruned.verdicts.iter().rev().filter_map(doomed).collect();
+    let mut doomed: Vec<Doomed> = pruned.verdicts.iter().rev().filter_map(doomed).collect();
+    // One that is being verified goes the next time.
+    let mut held = Vec::new();
+    doomed.retain(|doomed| hold(&snapshots, doomed).map(|lock| held.push(lock)).is_ok());
     pruned.operation = work(&host.root, &applied, &snapshots, &doomed, command, progress)?;
     Ok(pruned)
 }
@@ -91,7 +97,21 @@ pub async fn delete(
 ) -> Result<Option<u64>, ApplyError> {
     let _lock = lock::take(&host.root.join(LOCK), command, lock::PATIENCE).await?;
     let (applied, snapshots) = begin(&host.root)?;
+    let _held = doomed.iter().map(|doomed| hold(&snapshots, doomed)).collect::<Result<Vec<_>, _>>()?;
     work(&host.root, &applied, &snapshots, doomed, command, progress)
+}
+
+/// Nobody reads it while it is deleted.
+fn hold(snapshots: &Snapshots, doomed: &Doomed) -> Result<Option<Lock>, ApplyError> {
+    match doomed {
+        Doomed::Snapshot(id, _) => hold_alone(snapshots, id).map(Some),
+        Doomed::Replaced(_) => Ok(None),
+    }
+}
+
+/// The last snapshot that was proven.
+pub fn last_proven(root: &Root) -> Result<Option<SnapshotId>, RecordError> {
+    Ok(trials(root)?.proven.map(|proof| proof.snapshot))
 }
 
 /// Under the lock. An interrupted operation on snapshots is taken up by the next one: all that it can have left is

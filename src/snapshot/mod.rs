@@ -9,7 +9,9 @@ mod debris;
 mod delete;
 mod frozen;
 pub mod replaced;
+mod room;
 mod sizes;
+mod verify;
 
 use crate::apply::{ApplyError, StepError, applied};
 use crate::config::Loaded;
@@ -20,9 +22,11 @@ use crate::stack::{self, Desired};
 
 pub use create::{Request, create};
 pub use debris::{remove_debris, tidy};
-pub use delete::{Doomed, Pruned, delete, judge, prune, why_left};
+pub use delete::{Doomed, Pruned, delete, judge, last_proven, prune, why_left};
 pub use frozen::thaw;
+pub use room::refuse_full;
 pub use sizes::Sizes;
+pub use verify::{Which, hold_alone, remove_abandoned, verify};
 
 /// What runs, as it was applied: neither the files nor Podman are asked.
 #[derive(Debug)]

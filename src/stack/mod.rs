@@ -9,9 +9,11 @@ mod ml;
 mod network;
 mod places;
 mod postgres;
+mod proof;
 mod redis;
 mod server;
 mod target;
+pub mod throwaway;
 mod timers;
 mod unit;
 
@@ -47,6 +49,10 @@ pub const RESOLVE: &str = "photos-resolve.service";
 pub const SNAPSHOT_TIMER: &str = "photos-snapshot.timer";
 /// The unit that takes one, and prunes.
 pub const SNAPSHOT_SERVICE: &str = "photos-snapshot.service";
+/// The unit that says when the newest snapshot is tried.
+pub const VERIFY_TIMER: &str = "photos-verify.timer";
+/// The unit that tries it.
+pub const VERIFY_SERVICE: &str = "photos-verify.service";
 /// The unit that loads the firewall's rules.
 pub const FIREWALL: &str = "photos-firewall.service";
 /// The table that the rules make, in the family inet.
@@ -257,8 +263,11 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
     let (network_files, networks) = network::networks(&context)?;
     files.extend(network_files);
     files.extend(target::files()?);
-    let (timer_files, timers) = timers::files(&context)?;
+    let (timer_files, mut timers) = timers::files(&context)?;
     files.extend(timer_files);
+    let (proof_files, proof_timers) = proof::files()?;
+    files.extend(proof_files);
+    timers.extend(proof_timers);
 
     Ok(Desired {
         folders: own_folders().into_iter().chain(context.places.folders()).collect(),
@@ -293,8 +302,12 @@ pub fn cluster(settings: &Settings) -> HostPath {
 /// Where its `PG_VERSION` lies, by the layouts of the images: up to PostgreSQL 17, and from 18 on.
 pub fn cluster_versions(settings: &Settings) -> Vec<HostPath> {
     let cluster = cluster(settings);
-    let per_version = |major: u32| cluster.join(&format!("{major}/docker/PG_VERSION"));
-    std::iter::once(cluster.join("PG_VERSION")).chain((18..=18).map(per_version)).collect()
+    cluster_files().map(|file| cluster.join(&file)).collect()
+}
+
+/// The same in the subvolume.
+pub fn cluster_files() -> impl Iterator<Item = String> {
+    std::iter::once("PG_VERSION".to_owned()).chain((18..=18).map(|major| format!("{major}/docker/PG_VERSION")))
 }
 
 /// The quadlet of one service, and what is known of the service by it.

@@ -26,7 +26,7 @@ pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
 
 /// Where the image declares its volume: it moved in PostgreSQL 18, and a mount at the old place would leave the
 /// data in an anonymous volume, which Podman deletes with the container.
-fn data_folder(major: PostgresMajor) -> &'static str {
+pub(super) fn data_folder(major: PostgresMajor) -> &'static str {
     if major.get() >= PER_VERSION_FOLDERS { "/var/lib/postgresql" } else { "/var/lib/postgresql/data" }
 }
 

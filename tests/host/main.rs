@@ -24,3 +24,4 @@ mod snapshot;
 mod steadfast;
 mod storage;
 mod support;
+mod verify;

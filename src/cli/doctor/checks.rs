@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::storage::{copies, room};
 use super::{Check, Finding, Known, Silence, is_root};
 use crate::cli::failure::{Failure, hint_of_record};
 use crate::cli::open::{self, Open};
@@ -34,6 +35,8 @@ pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
         check("records", records(root)),
         check("open operation", open_operation(root)),
         check("storage and foreign objects", refusals(known)),
+        check("room for snapshots", room(root, known)),
+        check("copies of the databases", copies(root, known)),
         check("drift that is yours to mend", concerns(known)),
         check("units", units(known)),
         check("firewall", firewall()),
@@ -179,7 +182,7 @@ fn concerns(known: &Known) -> Finding {
     }
 }
 
-fn refused(refusals: &[Refusal]) -> Finding {
+pub(super) fn refused(refusals: &[Refusal]) -> Finding {
     let whys: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     let remedies: Vec<&str> = refusals.iter().map(|refusal| refusal.remedy.as_str()).collect();
     Finding::fails_for_root(whys.join("; "), remedies.join(BETWEEN))

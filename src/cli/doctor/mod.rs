@@ -4,6 +4,7 @@
 //! things wrong at once.
 
 mod checks;
+mod storage;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

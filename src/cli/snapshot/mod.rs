@@ -6,6 +6,7 @@ mod list;
 mod prune;
 mod select;
 mod show;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Command {
     Delete(delete::Options),
     /// Delete the snapshots that `snapshots.keep` does not keep
     Prune(prune::Options),
+    /// Try whether a snapshot would do; exit code 1 if it would not
+    Verify(verify::Options),
 }
 
 pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -47,6 +50,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         Command::Show(options) => show::run(context, &options),
         Command::Delete(options) => delete::run(context, &options).await,
         Command::Prune(options) => prune::run(context, &options).await,
+        Command::Verify(options) => verify::run(context, options).await,
     }
 }
 

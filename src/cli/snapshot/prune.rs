@@ -47,7 +47,12 @@ pub(super) async fn run(context: &Context, options: &Options) -> Result<ExitCode
     let pruned = if options.dry_run {
         let applied = Applied::read(&context.root)?;
         let found = applied.snapshots(&context.root).all()?;
-        snapshot::judge(found, &applied.loaded.settings.snapshots.keep, Timestamp::now())
+        snapshot::judge(
+            found,
+            snapshot::last_proven(&context.root)?.as_ref(),
+            &applied.loaded.settings.snapshots.keep,
+            Timestamp::now(),
+        )
     } else {
         snapshot::prune(&context.host()?, COMMAND, &mut Talk::new(context.output)).await?
     };

@@ -138,6 +138,8 @@ pub(super) struct Image {
 
 #[derive(Deserialize)]
 pub(super) struct ImageConfig {
+    #[serde(rename = "Cmd")]
+    pub(super) command: Option<Vec<String>>,
     #[serde(rename = "Volumes")]
     pub(super) volumes: Option<BTreeMap<String, serde_json::Value>>,
 }

@@ -217,6 +217,31 @@ impl Podman {
         Ok(volumes.into_keys().collect())
     }
 
+    /// What an image in the store runs, unless it is told otherwise: the arguments of its entry point.
+    pub async fn command(&self, image: &ImageRef) -> Result<Vec<String>, PodmanError> {
+        let inspected: Image = self.get(&format!("images/{image}/json"), &[], "inspect an image").await?;
+        Ok(inspected.config.and_then(|config| config.command).unwrap_or_default())
+    }
+
+    /// Whether an image that is named by its digest is in the store.
+    pub async fn has(&self, image: &ImageRef) -> Result<bool, PodmanError> {
+        Ok(self.stored(image).await?.is_some())
+    }
+
+    /// Ends a container at once and removes it. One that is not there is fine.
+    pub async fn remove_container(&self, name: &str) -> Result<(), PodmanError> {
+        let doing = format!("remove the container {name}");
+        // Without a word to its process, and with its anonymous volumes.
+        let query = [("force", "true"), ("timeout", "0"), ("v", "true")];
+        let request = self.client.request(Method::DELETE, format!("{BASE}/containers/{name}"));
+        let request = request.query(&query).timeout(PATIENCE);
+        let response = request.send().await.map_err(|source| unreachable(&doing, source))?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(());
+        }
+        accept(response, &doing).await.map(drop)
+    }
+
     async fn digest(&self, image: &ImageRef, doing: &str) -> Result<Digest, PodmanError> {
         let inspected: Image = self.get(&format!("images/{image}/json"), &[], doing).await?;
         if let Some(digest) = image.digest() {

@@ -79,10 +79,11 @@ fn an_empty_host_has_everything_to_do_in_this_order() {
     pull docker.io/valkey/valkey:9 (its tag is not locked to a digest yet)
     pull ghcr.io/immich-app/immich-server:v3.2.2 (its tag is not locked to a digest yet)
     pull ghcr.io/immich-app/immich-machine-learning:v3.2.2 (its tag is not locked to a digest yet)
-    write 15 files and reload systemd (15 missing)
+    write 17 files and reload systemd (17 missing)
     enable photos-resolve.service (a boot finishes what was cut off, without the agent)
     turn on net.ipv4.ip_forward (a bridge made before it is on would forward as soon as it is)
     enable photos-snapshot.timer (it works without the agent)
+    enable photos-verify.timer (it works without the agent)
     enable photos.target (the stack comes up at boot without the agent)
     start photos.target, photos-firewall.service, immich-postgres.service, immich-redis.service, immich-server.service, immich-ml.service (not running)
     ");
