@@ -56,8 +56,11 @@ fn content<'a>(folder: &File, name: &str, room: &'a mut Vec<u8>) -> io::Result<&
             room.resize(room.len() * 2, 0);
         }
         let free = room.get_mut(length..).unwrap_or_default();
+        let wanted = free.len();
         match read(&file, free)? {
             0 => return Ok(room.get(..length).unwrap_or_default()),
+            // Of a file, less than there is room for is all of it.
+            more if more < wanted => return Ok(room.get(..length + more).unwrap_or_default()),
             more => length += more,
         }
     }

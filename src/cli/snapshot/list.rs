@@ -52,15 +52,14 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
     let all = applied.snapshots(&context.root).all()?;
     let disks = &applied.desired.disks;
     let sizes = Sizes::of(&context.root, disks)?;
-    let (mut rows, mut debris) = (Vec::new(), Vec::new());
-    let mut before: Option<Summary> = None;
+    let (mut rows, mut debris) = (Vec::<Row>::new(), Vec::new());
     for (id, found) in all {
         match found {
             Found::Debris => debris.push(id),
             Found::Whole(summary) => {
                 let size = sizes.as_ref().map(|sizes| sizes.snapshot(&id)).transpose()?;
-                let changes = before.as_ref().map(|before| changes(before, &summary)).unwrap_or_default();
-                before = Some(summary.clone());
+                let before = rows.iter().rev().find_map(|row| row.summary.as_ref());
+                let changes = before.map(|before| changes(before, &summary)).unwrap_or_default();
                 rows.push(Row { id, summary: Some(summary), changes, unfit: None, size });
             }
             found => {
