@@ -83,7 +83,6 @@ async fn examine(
     progress: &mut dyn Progress,
 ) -> Result<(Vec<Check>, checks::Found), StepError> {
     let mut tell = |step: &str| progress.hear(Event::Step { step, reason: "verify" });
-    let check = |what: &str, finding: Finding| Check { what: what.to_owned(), finding };
     let mut all = vec![check("parts", bench.parts()?)];
     let mut found = checks::Found::default();
     let image = &bench.image;
@@ -116,6 +115,17 @@ async fn examine(
     Ok((all, found))
 }
 
+/// What programs and databases say is shown to people: nothing that a terminal would obey.
+fn check(what: &str, finding: Finding) -> Check {
+    let plain = |text: String| text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
+    let finding = match finding {
+        Finding::Passed { detail } => Finding::Passed { detail: plain(detail) },
+        Finding::Failed { why } => Finding::Failed { why: plain(why) },
+        Finding::NotChecked { why } => Finding::NotChecked { why: plain(why) },
+    };
+    Check { what: what.to_owned(), finding }
+}
+
 /// Waits until somebody wants us to end.
 async fn interrupted() {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
@@ -131,4 +141,15 @@ async fn interrupted() {
 /// The image of the database at that moment.
 fn image_of(manifest: &crate::record::Manifest) -> Option<crate::model::ImageRef> {
     manifest.images.get(&Service::Postgres).filter(|image| image.digest().is_some()).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_finding_speaks_to_a_terminal() {
+        let said = check("structure", Finding::Failed { why: "table \u{1b}[2J\u{9b}31m\r\nline".to_owned() });
+        assert_eq!(said.finding, Finding::Failed { why: "table \u{fffd}[2J\u{fffd}31m\u{fffd}\nline".to_owned() });
+    }
 }
