@@ -10,6 +10,7 @@ pub mod layout;
 mod name;
 mod path;
 mod refusal;
+mod restore;
 mod service;
 mod snapshot;
 mod state;
@@ -21,6 +22,7 @@ pub use image::{Digest, ImageRef};
 pub use name::{EnvironmentName, NetworkName, SecretName, UnitName};
 pub use path::{HostPath, Root};
 pub use refusal::Refusal;
+pub use restore::{Change, Restore, RestoredDisk, RestoredStack};
 pub use service::{Component, Service};
 pub use snapshot::{SnapshotId, SubvolumeUuid};
 pub use state::{

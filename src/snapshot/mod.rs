@@ -9,6 +9,7 @@ mod debris;
 mod delete;
 mod frozen;
 pub mod replaced;
+mod restore;
 mod sizes;
 
 use crate::apply::{ApplyError, StepError, applied};
@@ -22,6 +23,7 @@ pub use create::{Request, create};
 pub use debris::{remove_debris, tidy};
 pub use delete::{Doomed, Pruned, delete, judge, prune, why_left};
 pub use frozen::thaw;
+pub use restore::{ImageChange, Prospect, ReleaseChange, Wish, foresee, restore};
 pub use sizes::Sizes;
 
 /// What runs, as it was applied: neither the files nor Podman are asked.
