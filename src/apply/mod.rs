@@ -121,7 +121,8 @@ fn known(root: &Root, loaded: &Loaded) -> Result<Facts, ApplyError> {
 async fn survey_with(host: &Host, loaded: &Loaded, facts: Facts) -> Result<Survey, ApplyError> {
     let desired = stack::desire(&loaded.settings, &facts).map_err(|refusal| ApplyError::Refused(vec![refusal]))?;
     let observed = observe(host, &desired).await?;
-    let plan = plan(&observed, &desired);
+    let mut plan = plan(&observed, &desired);
+    plan.refusals.extend(restore::unknown(&host.root, &desired)?);
     Ok(Survey { desired, observed, plan })
 }
 

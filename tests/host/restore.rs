@@ -99,6 +99,12 @@ fn everything_of_one_moment_comes_back_and_what_was_live_is_kept() {
     host.assert_converged();
     assert_eq!(moments(&host), ["before later", "before", "before later"]);
 
+    // What a restore left whose journal somebody has lost is not guessed at.
+    host.ok(&format!("mkdir {PHOTOS}/next && btrfs -q subvolume snapshot {PHOTOS}/live/media {PHOTOS}/next/media"));
+    let refused = host.fails(3, "photos-agent apply");
+    assert!(refused.err.contains("its journal is gone"), "{}", refused.all());
+    host.ok(&format!("btrfs -q subvolume delete {PHOTOS}/next/media && rmdir {PHOTOS}/next"));
+
     // A subvolume that is gone comes back.
     host.ok("systemctl stop photos.target 'immich-*'");
     host.ok(&format!("btrfs -q subvolume delete {PHOTOS}/live/media"));

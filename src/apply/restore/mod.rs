@@ -16,10 +16,11 @@ use crate::apply::{
 };
 use crate::config::Loaded;
 use crate::host::Host;
-use crate::model::{Component, Digest, ImageRef, PostgresMajor, Refusal, Restore};
+use crate::model::{Component, Digest, HostPath, ImageRef, PostgresMajor, Refusal, Restore, Root};
 use crate::plan::restore::{Verdict, Work, judge};
 use crate::plan::{Gate, Wanted, wanted};
-use crate::stack::{Facts, desire};
+use crate::record::{Pending, RecordError};
+use crate::stack::{Desired, Disk, Facts, desire};
 
 pub use disks::tree;
 
@@ -180,7 +181,28 @@ pub(super) async fn take_up(
     }
 }
 
-fn strange(base: &crate::model::HostPath, restore: &Restore) -> Refusal {
+/// What a restore was making or exchanging when its journal was lost: nobody knows any more which trees belong together.
+pub(super) fn unknown(root: &Root, desired: &Desired) -> Result<Vec<Refusal>, RecordError> {
+    if Pending::read(root)?.is_some_and(|open| open.restore.is_some()) {
+        return Ok(Vec::new());
+    }
+    let is_left = |next: &HostPath| {
+        // What may not be looked at is refused elsewhere.
+        let found = tree(&root.join(next.as_path())).ok().flatten();
+        found.is_some_and(|found| !found.parts.is_empty())
+    };
+    let refusal = |next: HostPath| {
+        let why = "holds subvolumes of a restore, and its journal is gone";
+        let remedy = format!(
+            "see which trees belong together (btrfs subvolume list -qu, on every disk), put live right, then: mv '{next}' \
+             '{next}.aside'"
+        );
+        Refusal::new(next.as_str(), why, remedy)
+    };
+    Ok(desired.disks.iter().map(Disk::next).filter(is_left).map(refusal).collect())
+}
+
+fn strange(base: &HostPath, restore: &Restore) -> Refusal {
     let why = format!(
         "holds neither what was live before the restore of {} nor what it made, so nothing is started or changed",
         restore.snapshot
