@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::agent::status::{Narrator, notify_ready};
-use crate::apply::{self, ApplyError, Report, applied};
+use crate::apply::{self, ApplyError, OF_THE_FILES, Report, applied};
 use crate::config::{Diagnostics, Loaded};
 use crate::host::Host;
 use crate::log;
@@ -16,14 +16,17 @@ use crate::record::{Generations, Pending};
 use crate::snapshot;
 
 /// The command under which it stands in the history.
-pub(super) const RESOLVE: &str = "photos-resolve";
+const RESOLVE: &str = "photos-resolve";
+
+/// The same, where it is not the files that it goes on with.
+const RESOLVE_APPLIED: &str = "photos-resolve (as applied last)";
 
 /// The command under which the daemon applies the files.
 pub(super) const APPLY: &str = "daemon";
 
 /// Whether whoever began it was applying the files, or finishing for somebody who was.
 pub(super) fn applies_files(open: &Pending) -> bool {
-    [APPLY, "photos-agent apply", RESOLVE].contains(&open.command.as_str())
+    open.restore.is_none() && OF_THE_FILES.contains(&open.command.as_str())
 }
 
 /// Finishes the open operation; none if there is none.
@@ -33,7 +36,9 @@ pub async fn resolve<E: From<ApplyError> + From<Diagnostics>>(
 ) -> Result<Option<Report>, E> {
     // Whoever is at work starts the services himself, and must not wait for those that wait for this unit.
     let choose = |open: &Pending| choose::<E>(&host.root, open, load);
-    let report = apply::resume::<E>(host, RESOLVE, &mut Narrator, notify_ready, choose).await?;
+    let open = Pending::read(&host.root).map_err(ApplyError::from)?;
+    let command = if open.as_ref().is_none_or(applies_files) { RESOLVE } else { RESOLVE_APPLIED };
+    let report = apply::resume::<E>(host, command, &mut Narrator, notify_ready, choose).await?;
     // Where nothing was to be started, nobody has said it yet; to end without it is a failure to systemd.
     notify_ready();
     // It goes on beside the services, and is no reason to hold them: what is not whole, nobody starts from.
@@ -69,5 +74,89 @@ fn choose<E: From<ApplyError> + From<Diagnostics>>(
                 None => Err(mistakes.into()),
             },
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::apply::understand;
+    use crate::model::Restore;
+    use crate::record::Generation;
+
+    fn config(zone: &str) -> BTreeMap<String, String> {
+        let text = format!("[immich]\ntimezone = \"{zone}\"\n");
+        BTreeMap::from([("/etc/photos-agent/config.toml".to_owned(), text)])
+    }
+
+    #[derive(Debug)]
+    struct Failed;
+
+    impl From<ApplyError> for Failed {
+        fn from(_: ApplyError) -> Self {
+            Self
+        }
+    }
+
+    impl From<Diagnostics> for Failed {
+        fn from(_: Diagnostics) -> Self {
+            Self
+        }
+    }
+
+    fn root() -> (tempfile::TempDir, Root) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        let last = Generation {
+            schema: 1,
+            number: 1,
+            created: "2026-11-21T14:45:12Z".parse().unwrap(),
+            agent: String::new(),
+            release: String::new(),
+            config: config("Europe/Oslo"),
+            images: BTreeMap::new(),
+            files: BTreeMap::new(),
+            restored: None,
+        };
+        Generations::new(&root).record(last).unwrap();
+        (folder, root)
+    }
+
+    fn open(command: &str, restores: bool) -> Pending {
+        let restore =
+            Restore { snapshot: "20261121T144512Z".parse().unwrap(), operation: 1, disks: Vec::new(), stack: None };
+        Pending {
+            schema: 1,
+            id: 1,
+            command: command.to_owned(),
+            started: "2026-11-21T14:45:12Z".parse().unwrap(),
+            agent: String::new(),
+            stack_was_stopped: false,
+            holds: true,
+            restore: restores.then_some(restore),
+            steps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn files_that_nobody_has_applied_are_not_applied_by_a_boot() {
+        let (_folder, root) = root();
+        for (command, restores, takes) in [
+            ("photos-agent apply", false, ["Europe/Rome", "Europe/Oslo"].as_slice()),
+            ("daemon", false, &["Europe/Rome", "Europe/Oslo"]),
+            (RESOLVE, false, &["Europe/Rome", "Europe/Oslo"]),
+            ("daemon: drift", false, &["Europe/Oslo"]),
+            (RESOLVE_APPLIED, false, &["Europe/Oslo"]),
+            ("photos-agent restore", true, &["Europe/Oslo"]),
+            // It finishes the restore, and nothing else.
+            ("photos-agent apply", true, &["Europe/Oslo"]),
+        ] {
+            let load = || Ok(understand(config("Europe/Rome")).unwrap());
+            let chosen = choose::<Failed>(&root, &open(command, restores), load);
+            let zone = |loaded: &Loaded| loaded.settings.immich.timezone.clone().unwrap().to_string();
+            assert_eq!(chosen.unwrap().iter().map(zone).collect::<Vec<_>>(), takes, "{command}, {restores}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::pace::{Repairs, Retry, Wait};
 use super::resolve::{APPLY, applies_files};
 use super::status::{Narrator, Voice};
 use super::verdict::{Moment, Verdict, judge, steps};
-use crate::apply::{self, ApplyError, Survey, applied};
+use crate::apply::{self, ApplyError, Survey, applied, held};
 use crate::config::{Diagnostics, Loaded};
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
@@ -29,6 +29,9 @@ const REPAIR: &str = "daemon: drift";
 
 /// Under which the lock is held for what snapshots left.
 const TIDY: &str = "daemon: snapshots";
+
+/// The command under which an interrupted restore is finished.
+const FINISH: &str = "daemon: restore";
 
 /// How often a held lock is looked at.
 const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
@@ -51,6 +54,8 @@ pub(super) struct Keeper<L> {
     load: L,
     /// The files are to be applied, and were not yet.
     fresh: bool,
+    /// Somebody has said that they are to be applied; a start alone does not say it.
+    word: bool,
     started: Instant,
     repairs: Repairs,
     retry: Retry,
@@ -74,12 +79,13 @@ struct Look {
 impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
     pub(super) fn new(root: Root, load: L) -> Self {
         let (repairs, retry, voice) = Default::default();
-        Self { root, load, fresh: true, started: Instant::now(), repairs, retry, voice, untidy: true }
+        Self { root, load, fresh: true, word: false, started: Instant::now(), repairs, retry, voice, untidy: true }
     }
 
     /// The operator wants the files to be applied now.
     pub(super) fn reload(&mut self) {
         self.fresh = true;
+        self.word = true;
         self.repairs.forget();
         self.retry = Retry::default();
     }
@@ -123,6 +129,14 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
 
     async fn look_and_mend(&mut self, heard: &str) -> Turned {
         let mut turned = Turned { idle: true, ..Turned::default() };
+        match self.finish_restore().await {
+            Ok(false) => {}
+            Ok(true) => return Turned { again: Some(Duration::ZERO), ..Turned::default() },
+            Err(error) => {
+                self.tell(&error);
+                return Turned { again: Some(self.retry.next()), ..turned };
+            }
+        }
         let look = match self.look().await {
             Ok(Some(look)) => look,
             Ok(None) => return Turned { again: Some(self.retry.next()), ..turned },
@@ -178,6 +192,21 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
         }
     }
 
+    /// Finishes a restore that was interrupted, if there is one, before anything is looked at: a plan of what is
+    /// half-exchanged says nothing.
+    async fn finish_restore(&mut self) -> Result<bool, ApplyError> {
+        if Pending::read(&self.root)?.is_none_or(|open| open.restore.is_none()) {
+            return Ok(false);
+        }
+        // Where it is undone, what was applied goes on.
+        let Some(loaded) = Generations::new(&self.root).last()?.and_then(applied) else { return Ok(false) };
+        let host = Host::new(self.root.clone()).map_err(no_client)?;
+        self.voice.yield_status();
+        let last = |_: &Pending| Ok(vec![loaded]);
+        apply::resume::<ApplyError>(&host, FINISH, &mut Narrator, || (), last).await?;
+        Ok(true)
+    }
+
     /// Looks; nothing where nobody knows what to look for. Connections are those of one turn: a bus that was lost
     /// does not come back on an old one, and Podman's service ends when nobody is connected.
     async fn look(&mut self) -> Result<Option<Look>, ApplyError> {
@@ -185,11 +214,14 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
         let open = Pending::read(&self.root)?;
         self.untidy |= open.is_some();
         // Whoever began it was applying the files.
-        self.fresh |= open.as_ref().is_some_and(applies_files);
+        self.word |= open.as_ref().is_some_and(applies_files);
+        self.fresh |= self.word;
         let last = Generations::new(&self.root).last()?;
         let generation = last.as_ref().map_or(0, |last| last.number);
-        let Some((loaded, fresh)) = self.choose(last) else { return Ok(None) };
-        let survey = apply::survey(&host, &loaded).await?;
+        let note = last.as_ref().and_then(Generation::note);
+        let Some((loaded, fresh)) = self.choose(last.as_ref()) else { return Ok(None) };
+        let mut survey = apply::survey(&host, &loaded).await?;
+        survey.plan.notes.extend(note.filter(|_| !fresh));
         let verdict = match judged(&survey, open.is_some()) {
             // Even where nothing differs: what was applied is written down.
             Verdict::Settled | Verdict::Leave(_) if fresh => Verdict::Mend(steps(&survey.plan)),
@@ -199,14 +231,20 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
     }
 
     /// What is to be held, and whether it is to be applied: the files where the operator asked for them and they
-    /// have no mistakes, else what was applied last.
-    fn choose(&mut self, last: Option<Generation>) -> Option<(Loaded, bool)> {
-        let applied = last.and_then(|last| self.understand(last));
+    /// have no mistakes, else what was applied last. A restore has put files out of force that are as they were then.
+    fn choose(&mut self, last: Option<&Generation>) -> Option<(Loaded, bool)> {
+        let applied = last.cloned().and_then(|last| self.understand(last));
         match applied {
             Some(applied) if !self.fresh => Some((applied, false)),
             applied => match (self.load)() {
                 Ok(loaded) => {
                     self.voice.mistakes("");
+                    if !self.word
+                        && let Some(held) = held(last, &loaded.sources)
+                    {
+                        self.fresh = false;
+                        return Some((held, false));
+                    }
                     Some((loaded, self.fresh))
                 }
                 Err(mistakes) => {
@@ -240,6 +278,7 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
                 tracing::info!(message_id = log::CONVERGED, generation, steps = report.steps.len(), "converged");
                 if look.fresh {
                     self.fresh = false;
+                    self.word = false;
                     self.repairs.forget();
                 } else {
                     self.repairs.made(steps, self.now());

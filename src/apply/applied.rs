@@ -11,6 +11,26 @@ pub fn applied(last: Generation) -> Option<Loaded> {
     config::parse(&sources(last.config)).ok()
 }
 
+/// What is in force although the files say something else, where a restore brought it back and nobody has said anything
+/// since.
+pub fn held(last: Option<&Generation>, files: &[Source]) -> Option<Loaded> {
+    last.filter(|last| last.holds_against(&texts(files))).cloned().and_then(applied)
+}
+
+/// Commands that take the configuration files for the operator's word, as they stand in journal and history: a person's, the
+/// daemon's at its start and at a reload, and the boot's.
+pub const OF_THE_FILES: [&str; 3] = ["photos-agent apply", "daemon", "photos-resolve"];
+
+/// Configuration of another time, by path.
+pub fn understand(config: BTreeMap<String, String>) -> Result<Loaded, config::Diagnostics> {
+    config::parse(&sources(config))
+}
+
+/// Files by path, as they are recorded.
+pub fn texts(files: &[Source]) -> BTreeMap<String, String> {
+    files.iter().map(|source| (source.path.display().to_string(), source.text.clone())).collect()
+}
+
 /// The files of a generation in the order in which they count: the main one, then those of `config.d` beside it
 /// by name.
 fn sources(config: BTreeMap<String, String>) -> Vec<Source> {

@@ -8,6 +8,7 @@ mod gate;
 mod images;
 mod operation;
 mod progress;
+mod restore;
 mod rotate;
 mod secrets;
 mod steps;
@@ -19,18 +20,19 @@ use crate::config::Loaded;
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
 use crate::model::layout::STATE;
-use crate::model::{Refusal, Root};
+use crate::model::{Refusal, Root, SnapshotId};
 use crate::observe::{FactsError, facts, observe};
 use crate::plan::{Observed, Plan, plan};
-use crate::record::{Generation, Generations, Outcome, Pending, RecordError, add_places};
-use crate::stack::{self, Desired};
+use crate::record::{Generation, Generations, Outcome, Pending, RecordError, Restored, add_places};
+use crate::stack::{self, Desired, Facts};
 
-pub use applied::applied;
+pub use applied::{OF_THE_FILES, applied, held, texts, understand};
 pub use operation::Operation;
 pub use progress::{Event, Progress};
+pub use restore::{Order, foresee, restore, tree, written_images};
 pub use rotate::{Role, Rotation, rotate};
 pub use secrets::{commit_secrets, random_password};
-pub use steps::StepError;
+pub use steps::{StepError, check_generated};
 
 /// The lock that everything that changes the host holds.
 pub const LOCK: &str = "/run/photos-agent/lock";
@@ -89,6 +91,15 @@ pub enum ApplyError {
         #[source]
         source: Box<StepError>,
     },
+    /// A snapshot is back, and its services do not come up.
+    #[error("snapshot {snapshot} is back, but not all of its services came up")]
+    Unwell {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// Why.
+        #[source]
+        source: Box<ApplyError>,
+    },
     /// The steps were taken and the host is still not as it should be.
     #[error("the host changed while it was being changed; still to do: {0}")]
     Unsettled(String),
@@ -96,13 +107,22 @@ pub enum ApplyError {
 
 /// Looks and plans. Writes nothing, anywhere, and sends no call that changes anything.
 pub async fn survey(host: &Host, loaded: &Loaded) -> Result<Survey, ApplyError> {
-    let facts = facts(&host.root, &loaded.settings).map_err(|error| match error {
+    let facts = known(&host.root, loaded)?;
+    survey_with(host, loaded, facts).await
+}
+
+fn known(root: &Root, loaded: &Loaded) -> Result<Facts, ApplyError> {
+    facts(root, &loaded.settings).map_err(|error| match error {
         FactsError::Record(error) => ApplyError::Record(error),
         FactsError::Refused(refusal) => ApplyError::Refused(vec![refusal]),
-    })?;
+    })
+}
+
+async fn survey_with(host: &Host, loaded: &Loaded, facts: Facts) -> Result<Survey, ApplyError> {
     let desired = stack::desire(&loaded.settings, &facts).map_err(|refusal| ApplyError::Refused(vec![refusal]))?;
     let observed = observe(host, &desired).await?;
-    let plan = plan(&observed, &desired);
+    let mut plan = plan(&observed, &desired);
+    plan.refusals.extend(restore::unknown(&host.root, &desired)?);
     Ok(Survey { desired, observed, plan })
 }
 
@@ -161,12 +181,24 @@ async fn operate(
     command: &str,
     progress: &mut dyn Progress,
 ) -> Result<Report, ApplyError> {
-    let mut operation = Operation::begin(&host.root, command)?;
+    let mut operation = Operation::take_up(&host.root, command)?;
     if operation.lets_services_start() {
         progress.hear(Event::GateOpened);
     }
-    let result = converge(host, loaded, &mut operation, progress).await;
-    conclude(host, loaded, operation, result)
+    // One that was begun goes on with its own configuration, whatever the files say by now.
+    let restore = operation.restore().map(|restore| restore.snapshot.clone());
+    let (restored, result) = match restore::take_up(host, &mut operation, progress).await {
+        Ok(restored) => {
+            let result = converge(host, restored.as_ref().unwrap_or(loaded), &mut operation, progress).await;
+            (restored, result)
+        }
+        Err(error) => (None, Err(error)),
+    };
+    let mut report = conclude(host, restored.as_ref().unwrap_or(loaded), operation, result)?;
+    if let (Some(_), Some(snapshot)) = (restored, restore) {
+        report.notes.push(format!("the restore of {snapshot} is finished; the configuration files were not applied"));
+    }
+    Ok(report)
 }
 
 /// Closes the operation and writes down what it came to.
@@ -179,7 +211,8 @@ fn conclude(
     if result.is_ok() {
         operation.settled();
     }
-    let recorded = result.and_then(|(survey, more)| Ok((record(host, loaded, &survey, more)?, survey)));
+    let restored = held_on(host, loaded, &operation);
+    let recorded = result.and_then(|(survey, more)| Ok((record(host, loaded, &survey, more, restored?)?, survey)));
     match recorded {
         Ok((generation, survey)) => {
             let (id, steps) = operation.finish(Outcome::Done, Some(generation))?;
@@ -197,11 +230,27 @@ fn conclude(
 }
 
 /// Writes down what the host has come to. Returns the generation's number.
-fn record(host: &Host, loaded: &Loaded, survey: &Survey, more: jiff::Timestamp) -> Result<u32, ApplyError> {
+fn record(
+    host: &Host,
+    loaded: &Loaded,
+    survey: &Survey,
+    more: jiff::Timestamp,
+    restored: Option<Restored>,
+) -> Result<u32, ApplyError> {
     // Those that somebody else had made, too.
     let places = survey.desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
     add_places(&host.root, places)?;
-    Ok(Generations::new(&host.root).record(generation(loaded, &survey.desired, more))?)
+    let generation = Generation { restored, ..generation(loaded, &survey.desired, more) };
+    Ok(Generations::new(&host.root).record(generation)?)
+}
+
+/// What a restore has put out of force: it stays so until the files are applied.
+fn held_on(host: &Host, loaded: &Loaded, operation: &Operation<'_>) -> Result<Option<Restored>, RecordError> {
+    if operation.restore().is_none() && OF_THE_FILES.contains(&operation.command()) {
+        return Ok(None);
+    }
+    let last = Generations::new(&host.root).last()?.filter(|last| last.config == texts(&loaded.sources));
+    Ok(last.and_then(|last| last.restored))
 }
 
 async fn converge(
@@ -234,9 +283,10 @@ fn generation(loaded: &Loaded, desired: &Desired, created: jiff::Timestamp) -> G
         created,
         agent: env!("CARGO_PKG_VERSION").to_owned(),
         release: loaded.settings.immich.version.to_string(),
-        config: loaded.sources.iter().map(|source| (source.path.display().to_string(), source.text.clone())).collect(),
+        config: texts(&loaded.sources),
         images: desired.services.iter().map(|service| (service.service, service.image.clone())).collect(),
         files: desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect(),
+        restored: None,
     }
 }
 

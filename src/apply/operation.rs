@@ -9,7 +9,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::apply::gate;
-use crate::model::Root;
+use crate::model::{Restore, Root};
 use crate::plan::{Gate, Step};
 use crate::record::{Entry, History, Outcome, Pending, RecordError, StepRecord};
 
@@ -23,15 +23,27 @@ pub struct Operation<'a> {
     stack_was_stopped: bool,
     /// Whether something is half-done that no service may meet, and whether it was before the last step.
     held: (bool, bool),
+    /// What goes back, from the moment that it was begun until this operation ends.
+    restore: Option<Restore>,
 }
 
 impl<'a> Operation<'a> {
-    /// Begins; an operation that was interrupted is entered into the history as such.
+    /// Begins; an operation that was interrupted is entered into the history as such. A restore that was interrupted
+    /// comes before anything else.
     pub fn begin(root: &'a Root, command: &str) -> Result<Self, RecordError> {
+        match Pending::read(root)? {
+            Some(Pending { id, restore: Some(_), .. }) => Err(RecordError::Restoring(id)),
+            _ => Self::take_up(root, command),
+        }
+    }
+
+    /// The same, by whoever finishes a restore first.
+    pub(super) fn take_up(root: &'a Root, command: &str) -> Result<Self, RecordError> {
         let before = Pending::read(root)?;
         let resumed = before.as_ref().map(|pending| pending.id);
         let stack_was_stopped = before.as_ref().is_some_and(|pending| pending.stack_was_stopped);
         let held = before.as_ref().is_some_and(|pending| pending.holds);
+        let restore = before.as_ref().and_then(|pending| pending.restore.clone());
         if let Some(pending) = before {
             // First: services must not wait for what the history has to say.
             if !held {
@@ -41,12 +53,17 @@ impl<'a> Operation<'a> {
             History::new(root).append(&entry(&pending, Outcome::Interrupted, None))?;
         }
         let command = command.to_owned();
-        Ok(Self { root, command, open: None, resumed, stack_was_stopped, held: (held, held) })
+        Ok(Self { root, command, open: None, resumed, stack_was_stopped, held: (held, held), restore })
     }
 
     /// The interrupted operation that this one goes on from; told once.
     pub const fn take_resumed(&mut self) -> Option<u64> {
         self.resumed.take()
+    }
+
+    /// The command.
+    pub fn command(&self) -> &str {
+        &self.command
     }
 
     /// The operation's number, once it has one.
@@ -103,8 +120,35 @@ impl<'a> Operation<'a> {
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             stack_was_stopped: self.stack_was_stopped,
             holds: self.held.0,
+            restore: self.restore.clone(),
             steps: Vec::new(),
         })
+    }
+
+    /// The restore that this operation is, or that it took over from the one before.
+    pub const fn restore(&self) -> Option<&Restore> {
+        self.restore.as_ref()
+    }
+
+    /// It is a restore from its next step on: written down with that one. Trees that are replaced are kept under its number.
+    pub fn begin_restore(&mut self, restore: Restore) -> Result<(), RecordError> {
+        let mut pending = match self.open.take() {
+            Some(pending) => pending,
+            None => self.number()?,
+        };
+        let restore = Restore { operation: pending.id, ..restore };
+        pending.restore = Some(restore.clone());
+        self.open = Some(pending);
+        self.restore = Some(restore);
+        Ok(())
+    }
+
+    /// Nothing is left of the restore: written down with the next step, until which it may be undone again.
+    pub fn restore_undone(&mut self) {
+        self.restore = None;
+        if let Some(pending) = &mut self.open {
+            pending.restore = None;
+        }
     }
 
     /// Whether services may start now.
@@ -312,6 +356,40 @@ mod tests {
         assert!(lets(&root) && !holds(&root));
         next.finish(Outcome::Done, None).unwrap();
         assert!(lets(&root) && !root.join(RESOLVING).exists());
+    }
+
+    #[test]
+    fn a_restore_is_remembered_by_whoever_takes_it_up_until_it_is_whole_or_undone() {
+        let (_folder, root) = root();
+        let restore =
+            Restore { snapshot: "20261121T144512Z".parse().unwrap(), operation: 0, disks: Vec::new(), stack: None };
+        let mut first = Operation::begin(&root, "restore").unwrap();
+        first.begin_restore(restore.clone()).unwrap();
+        assert_eq!(Pending::read(&root).unwrap(), None, "not before its first step");
+        first.step(&STOP, "").unwrap();
+        drop(first);
+        assert!(matches!(Operation::begin(&root, "another"), Err(RecordError::Restoring(1))));
+        let mut second = Operation::take_up(&root, "apply").unwrap();
+        assert_eq!(second.restore(), Some(&Restore { operation: 1, ..restore }));
+        second.step(&Step::Reload, "").unwrap();
+        let open = Pending::read(&root).unwrap().unwrap();
+        assert_eq!((open.id, open.restore.map(|restore| restore.operation)), (2, Some(1)));
+        assert!(open.holds && open.stack_was_stopped);
+        second.finish(Outcome::Failed("no".to_owned()), None).unwrap();
+        let mut third = Operation::take_up(&root, "apply").unwrap();
+        assert!(third.restore().is_some());
+        third.restore_undone();
+        third.step(&start(), "").unwrap();
+        assert_eq!(Pending::read(&root).unwrap().unwrap().restore, None);
+    }
+
+    #[test]
+    fn a_journal_from_before_there_were_restores_is_read() {
+        let (_folder, root) = root();
+        Operation::begin(&root, "apply").unwrap().step(&Step::Reload, "").unwrap();
+        let path = root.join(crate::model::layout::PENDING);
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("restore"));
+        assert!(Pending::read(&root).unwrap().is_some());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::host::{Host, kernel};
 use crate::model::{ActiveState, HostPath, NetworkName, Refusal, Root, UnitName};
 use crate::plan::Step;
 use crate::record::{MarkError, Places, RecordError, add_places, mark_first_start};
-use crate::stack::{INNER_INTERFACE, UNITS};
+use crate::stack::{Desired, INNER_INTERFACE, UNITS};
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,9 @@ pub enum StepError {
     /// Another one is at it.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// What goes back is not what it was when that was decided.
+    #[error("{0}")]
+    NotAsItWas(String),
     /// Units did not come up, or down.
     #[error("{}", .0.join("\n"))]
     Jobs(Vec<String>),
@@ -135,7 +138,12 @@ fn check_units(host: &Host, survey: &Survey) -> Result<(), ApplyError> {
     if !survey.plan.steps.iter().any(|planned| reads(&planned.step)) {
         return Ok(());
     }
-    units::check(host, &survey.desired).map_err(|error| match error {
+    check_generated(host, &survey.desired)
+}
+
+/// Refuses a set of units that Podman's generator makes nothing of.
+pub fn check_generated(host: &Host, desired: &Desired) -> Result<(), ApplyError> {
+    units::check(host, desired).map_err(|error| match error {
         GeneratorError::Refused { files, said } => {
             let why = format!("Podman's generator makes no unit of it: {said}");
             let remedy = "mend or remove the drop-in that it speaks of (ls -d /etc/containers/systemd/*.d \

@@ -135,6 +135,8 @@ impl Failure {
             Self::Lock(_) => "photos-agent status",
             Self::Apply(error) => match &**error {
                 ApplyError::Step { .. } => "mend what is named above, then: photos-agent apply",
+                // Not `apply`: that would put the configuration files in force, and with them another release perhaps.
+                ApplyError::Unwell { .. } => "mend what is named above, then: systemctl start photos.target",
                 ApplyError::Unsettled(_) => "photos-agent plan",
                 ApplyError::Locked(_) => "photos-agent status",
                 ApplyError::Record(error) => return hint_of_record(error),

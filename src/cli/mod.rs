@@ -9,6 +9,7 @@ mod history;
 mod open;
 mod output;
 mod plan;
+mod restore;
 mod secret;
 mod snapshot;
 mod status;
@@ -20,10 +21,11 @@ use std::process::ExitCode;
 use clap::{ArgAction, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{self as settings, Loaded};
+use crate::config::{self as settings, Loaded, Source};
 use crate::host::Host;
 use crate::log;
 use crate::model::Root;
+use crate::record::Generations;
 use failure::Failure;
 use output::Output;
 
@@ -71,6 +73,8 @@ enum Command {
     Doctor,
     /// Take, list and delete snapshots of database, queue and photographs
     Snapshot(snapshot::Arguments),
+    /// Put a snapshot back: database, photographs, images and units of one moment
+    Restore(restore::Options),
     /// List, set and rotate the secrets of the stack
     #[command(subcommand)]
     Secret(secret::Command),
@@ -100,6 +104,24 @@ impl Context {
         let default = PathBuf::from(settings::DEFAULT_PATH);
         let (path, explicit) = self.config.as_ref().map_or((&default, false), |path| (path, true));
         Ok(settings::load(&self.root, path, explicit)?)
+    }
+
+    /// What is in force: the files, unless a restore has put them out of force and nobody has said anything since; and then
+    /// a note that says so.
+    fn in_force(&self) -> Result<(Loaded, Option<String>), Failure> {
+        let files = self.load()?;
+        let last = Generations::new(&self.root).last()?;
+        Ok(match crate::apply::held(last.as_ref(), &files.sources) {
+            Some(held) => (held, last.and_then(|last| last.note())),
+            None => (files, None),
+        })
+    }
+
+    /// The configuration files, whatever they say.
+    fn sources(&self) -> Result<Vec<Source>, Failure> {
+        let default = PathBuf::from(settings::DEFAULT_PATH);
+        let (path, explicit) = self.config.as_ref().map_or((&default, false), |path| (path, true));
+        Ok(settings::sources(&self.root, path, explicit)?)
     }
 
     fn host(&self) -> Result<Host, Failure> {
@@ -148,6 +170,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             Command::History => history::run(context),
             Command::Doctor => doctor::run(context).await,
             Command::Snapshot(arguments) => snapshot::run(context, arguments).await,
+            Command::Restore(options) => restore::run(context, options).await,
             Command::Thaw => snapshot::thaw(context).await,
             Command::Secret(command) => secret::run(context, command).await,
             Command::Config(command) => config::run(context, &command),

@@ -19,8 +19,9 @@ struct Body<'a> {
 }
 
 pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
-    let loaded = context.load()?;
+    let (loaded, note) = context.in_force()?;
     let mut plan = apply::survey(&context.host()?, &loaded).await?.plan;
+    plan.notes.extend(note);
     if let Some(operation) = open::look(&context.root)?.left() {
         plan.notes.push(format!("{}: {}", open::why(operation), open::REMEDY));
     }

@@ -98,7 +98,7 @@ async fn set(context: &Context, name: &str) -> Result<(), Failure> {
 async fn rotate(context: &Context, name: &str) -> Result<(), Failure> {
     require_root()?;
     let secret = known(name)?;
-    let loaded = context.load()?;
+    let (loaded, _) = context.in_force()?;
     let host = context.host()?;
     let mut talk = Talk::new(context.output);
     let rotation = apply::rotate(&host, &loaded, &secret, "photos-agent secret rotate", &mut talk).await?;

@@ -80,9 +80,10 @@ struct Row {
 }
 
 pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
-    let loaded = context.load()?;
+    let (loaded, note) = context.in_force()?;
     let host = context.host()?;
-    let survey = apply::survey(&host, &loaded).await?;
+    let mut survey = apply::survey(&host, &loaded).await?;
+    survey.plan.notes.extend(note);
     let body = body(context, &host, &loaded.settings, survey).await?;
     context.output.answer("status", &body, || text(&body));
     Ok(ExitCode::from(if body.well { 0 } else { 2 }))

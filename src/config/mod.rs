@@ -83,6 +83,14 @@ pub fn load(root: &Root, main: &Path, explicit: bool) -> Result<Loaded, Diagnost
     understand(sources, problems)
 }
 
+/// The files that [`load`] reads, whatever they say.
+pub fn sources(root: &Root, main: &Path, explicit: bool) -> Result<Vec<Source>, Diagnostics> {
+    let mut problems = Problems::default();
+    let main = if explicit { main.to_owned() } else { root.join(main) };
+    let sources = files::read_all(&main, explicit, &mut problems);
+    if problems.is_empty() { Ok(sources) } else { Err(problems.into_diagnostics(&sources)) }
+}
+
 /// Everything that [`load`] does but reading files. The sources count in their order.
 pub fn parse(sources: &[Source]) -> Result<Loaded, Diagnostics> {
     understand(sources.to_vec(), Problems::default())

@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 use nix::libc;
+use serde::Serialize;
 
 use crate::model::{Allocation, Device, Group, Profile, SubvolumeUuid};
 
@@ -36,6 +37,11 @@ const DUP: u64 = 1 << 5;
 const PARITY: [(u64, u64); 2] = [(1 << 7, 1), (1 << 8, 2)];
 const MIRRORED: [(u64, u64); 4] = [(1 << 4, 2), (1 << 6, 2), (1 << 9, 3), (1 << 10, 4)];
 const RESERVE: u64 = 1 << 49;
+/// Bytes of metadata that one search returns at most: as much as a block of metadata has.
+const SEARCHED_AT_ONCE: usize = 16 * 1024;
+
+/// Searches for one count, at most: a bound on the work, whatever the subvolume holds.
+const SEARCHES: usize = 65_536;
 
 mod raw {
     use nix::libc;
@@ -117,6 +123,34 @@ mod raw {
         pub spaces: [Space; super::SPACES],
     }
 
+    /// `struct btrfs_ioctl_search_args_v2`, with room for what is found.
+    #[repr(C)]
+    pub struct Search {
+        pub tree: u64,
+        pub objects: [u64; 2],
+        pub offsets: [u64; 2],
+        pub transactions: [u64; 2],
+        pub types: [u32; 2],
+        pub items: u32,
+        pub unused: [u32; 9],
+        pub size: u64,
+        pub found: [u8; super::SEARCHED_AT_ONCE],
+    }
+
+    /// Its size without that room, which is part of the call's number.
+    const SEARCH_HEAD: usize = size_of::<Search>() - super::SEARCHED_AT_ONCE;
+
+    /// `struct btrfs_ioctl_get_subvol_rootref_args`
+    #[repr(C)]
+    pub struct Children {
+        pub first: u64,
+        pub roots: [[u64; 2]; 255],
+        pub count: u8,
+        pub align: [u8; 7],
+    }
+
+    nix::ioctl_readwrite_bad!(tree_search, nix::request_code_readwrite!(0x94, 17, SEARCH_HEAD), Search);
+    nix::ioctl_readwrite!(children, 0x94, 61, Children);
     // FS_IOC_GETFLAGS and FS_IOC_SETFLAGS: declared with `long`, though `int` is moved.
     nix::ioctl_read!(get_flags, b'f', 1, libc::c_long);
     nix::ioctl_write_ptr!(set_flags, b'f', 2, libc::c_long);
@@ -295,4 +329,143 @@ fn profile(flags: u64) -> Profile {
         return Profile::Parity(parity);
     }
     if flags & DUP != 0 { Profile::Dup } else { Profile::Single }
+}
+
+/// Regular files of a subvolume that are newer than a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Newer {
+    /// Made since, or changed.
+    pub changed: u64,
+    /// Of those, made since.
+    pub created: u64,
+    /// Whether there may be more: the count was given up.
+    pub or_more: bool,
+}
+
+/// Counts the files of the subvolume of `folder` that were touched after `transaction`. Looks only at metadata that was
+/// written after it: the time it takes grows with what has changed, not with what is there.
+pub fn newer(folder: &File, transaction: u64) -> io::Result<Newer> {
+    let mut search = Box::new(raw::Search {
+        tree: 0,
+        objects: [0, u64::MAX],
+        offsets: [0, u64::MAX],
+        transactions: [transaction.saturating_add(1), u64::MAX],
+        types: [0, u32::from(u8::MAX)],
+        items: 0,
+        unused: [0; 9],
+        size: 0,
+        found: [0; SEARCHED_AT_ONCE],
+    });
+    let mut newer = Newer::default();
+    for _ in 0..SEARCHES {
+        search.items = u32::MAX;
+        search.size = SEARCHED_AT_ONCE as u64;
+        // SAFETY: the descriptor is open for the call, and the kernel writes at most `size` bytes behind the head.
+        match unsafe { raw::tree_search(folder.as_raw_fd(), &raw mut *search) } {
+            // An item of a larger block than nearly everybody has.
+            Err(nix::errno::Errno::EOVERFLOW) => break,
+            result => result?,
+        };
+        let Some(last) = count(&search.found, search.items, transaction, &mut newer) else { return Ok(newer) };
+        // A file's own item is the first that it has: the rest of them, one for each piece of its data, is skipped.
+        let Some(next) = last.checked_add(1) else { return Ok(newer) };
+        search.objects = [next, u64::MAX];
+        search.offsets = [0, u64::MAX];
+        search.types = [0, u32::from(u8::MAX)];
+    }
+    Ok(Newer { or_more: true, ..newer })
+}
+
+/// Size of `struct btrfs_ioctl_search_header`.
+const HEADER: usize = 32;
+
+/// `BTRFS_INODE_ITEM_KEY`
+const INODE_ITEM: u32 = 1;
+
+/// Counts what a search found. Returns the number of the last inode; none if nothing was found.
+fn count(found: &[u8], items: u32, transaction: u64, newer: &mut Newer) -> Option<u64> {
+    let (mut at, mut last) = (0, None);
+    for _ in 0..items {
+        let header = found.get(at..)?;
+        let (object, kind, length) = (u64_at(header, 8)?, u32_at(header, 24)?, u32_at(header, 28)?);
+        let item = header.get(HEADER..)?;
+        // `struct btrfs_inode_item`: generation, transid, ..., mode.
+        if kind == INODE_ITEM {
+            let (made, changed, kind) = (u64_at(item, 0)?, u64_at(item, 8)?, u32_at(item, 52)?);
+            if kind & libc::S_IFMT == libc::S_IFREG && changed > transaction {
+                newer.changed += 1;
+                newer.created += u64::from(made > transaction);
+            }
+        }
+        last = Some(object);
+        at += HEADER + usize::try_from(length).ok()?;
+    }
+    last
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
+}
+
+/// Whether there are subvolumes within the subvolume of `folder`: no snapshot of it holds what they hold.
+pub fn has_children(folder: &File) -> io::Result<bool> {
+    let mut children = raw::Children { first: 0, roots: [[0; 2]; 255], count: 0, align: [0; 7] };
+    // SAFETY: the descriptor is open for the call, and the kernel writes one such structure.
+    match unsafe { raw::children(folder.as_raw_fd(), &raw mut children) } {
+        // There are more than fit.
+        Err(nix::errno::Errno::EOVERFLOW) => Ok(true),
+        result => {
+            result?;
+            Ok(children.count > 0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn structures_have_the_kernels_sizes() {
+        assert_eq!(size_of::<raw::Search>() - SEARCHED_AT_ONCE, 112);
+        assert_eq!(size_of::<raw::Children>(), 4096);
+        assert_eq!(size_of::<raw::VolumeArgs>(), 4096);
+    }
+
+    fn item(object: u64, kind: u32, made: u64, changed: u64, permissions: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for word in [0, object, 0] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(160_u32.to_le_bytes());
+        let mut inode = vec![0_u8; 160];
+        inode[..8].copy_from_slice(&made.to_le_bytes());
+        inode[8..16].copy_from_slice(&changed.to_le_bytes());
+        inode[52..56].copy_from_slice(&permissions.to_le_bytes());
+        bytes.extend(inode);
+        bytes
+    }
+
+    #[test]
+    fn files_are_counted_and_nothing_else() {
+        let found = [
+            item(257, INODE_ITEM, 3, 9, libc::S_IFREG | 0o644),
+            item(258, INODE_ITEM, 9, 9, libc::S_IFREG | 0o644),
+            item(259, INODE_ITEM, 9, 9, libc::S_IFDIR | 0o755),
+            item(260, INODE_ITEM, 3, 5, libc::S_IFREG | 0o644),
+            item(261, 84, 9, 9, libc::S_IFREG),
+        ]
+        .concat();
+        let mut newer = Newer::default();
+        assert_eq!(count(&found, 5, 5, &mut newer), Some(261));
+        assert_eq!(newer, Newer { changed: 2, created: 1, or_more: false });
+        assert_eq!(count(&found, 0, 5, &mut newer), None);
+        // What is cut short is not read beyond its end.
+        assert_eq!(count(found.get(..40).unwrap(), 1, 5, &mut newer), None);
+    }
 }

@@ -232,6 +232,15 @@ fn is_mount_point(path: &Path) -> Result<bool, StorageError> {
     Ok(text.lines().any(|line| target(line).is_some_and(|target| Path::new(&target) == folder)))
 }
 
+/// What is mounted at `path` or anywhere below it.
+pub fn mounts_below(path: &Path) -> Result<Vec<PathBuf>, StorageError> {
+    let folder = path.canonicalize().map_err(io_error("resolve", path))?;
+    let table = Path::new("/proc/self/mountinfo");
+    let text = fs::read_to_string(table).map_err(io_error("read", table))?;
+    let targets = text.lines().filter_map(|line| line.split(' ').nth(4)).map(|target| PathBuf::from(unescape(target)));
+    Ok(targets.filter(|target| target.starts_with(&folder)).collect())
+}
+
 /// Room on a filesystem, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Space {

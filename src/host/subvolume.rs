@@ -12,7 +12,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use crate::host::ioctl;
 use crate::host::storage::{StorageError, io_error};
 
-pub use crate::host::ioctl::Identity;
+pub use crate::host::ioctl::{Identity, Newer};
 
 /// Nobody but root may enter: photographs and the database of a moment.
 const PRIVATE: u32 = 0o700;
@@ -99,6 +99,32 @@ pub fn identify(path: &Path) -> Result<Option<Identity>, StorageError> {
         Err(error) if error.raw_os_error() == Some(nix::libc::ENOTTY) => Ok(None),
         Err(error) => Err(io_error("identify the subvolume", path)(error)),
     }
+}
+
+/// Files of the subvolume at `path` that were touched after `transaction`.
+pub fn newer(path: &Path, transaction: u64) -> Result<Newer, StorageError> {
+    let folder = File::open(path).map_err(io_error("open", path))?;
+    ioctl::newer(&folder, transaction).map_err(io_error("count what is new in", path))
+}
+
+/// Whether subvolumes lie within the one at `path`, which no clone of it holds.
+pub fn has_children(path: &Path) -> Result<bool, StorageError> {
+    let folder = File::open(path).map_err(io_error("open", path))?;
+    ioctl::has_children(&folder).map_err(io_error("look for subvolumes in", path))
+}
+
+/// A folder like `model`: its owner and mode.
+pub fn make_folder_like(model: &Path, path: &Path) -> Result<(), StorageError> {
+    use std::os::unix::fs::MetadataExt;
+    let like = fs::symlink_metadata(model).map_err(io_error("look at", model))?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(io_error("make the folder", path)(error));
+        }
+        _ => {}
+    }
+    std::os::unix::fs::chown(path, Some(like.uid()), Some(like.gid())).map_err(io_error("set the owner of", path))?;
+    fs::set_permissions(path, like.permissions()).map_err(io_error("set the mode of", path))
 }
 
 /// Two folders or subvolumes of one filesystem change places, in one step.

@@ -4,9 +4,11 @@
 //! apply decides nothing that could have been decided here.
 
 mod first_start;
+pub mod going_back;
 mod images;
 mod networks;
 mod observed;
+pub mod restore;
 pub mod retention;
 mod secrets;
 mod services;
@@ -17,7 +19,7 @@ mod timers;
 mod units;
 
 pub use observed::{Observed, Unreachable};
-pub use services::Wanted;
+pub use services::{Wanted, wanted};
 pub use step::{FileChange, FileDrift, Gate, Plan, Planned, Step};
 
 use crate::model::{ActiveState, PodmanState, UnitName, UnitState};

@@ -17,7 +17,7 @@ pub enum Wanted {
 }
 
 /// Reads the operator's will from the target (docs/adr/0009).
-pub(super) fn wanted(observed: &Observed, desired: &Desired) -> Wanted {
+pub fn wanted(observed: &Observed, desired: &Desired) -> Wanted {
     let target = unit(observed, desired.target.as_str());
     if target.load == LoadState::Masked {
         return Wanted::Leave("photos.target is masked: systemctl unmask photos.target");

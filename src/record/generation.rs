@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::host::files;
-use crate::model::{HostPath, ImageRef, Root, Service};
+use crate::model::{HostPath, ImageRef, Root, Service, SnapshotId};
 use crate::record::{RecordError, SCHEMA, read, state, write};
 
 /// A converged state: enough to tell what ran and to write the same units again.
@@ -29,12 +29,40 @@ pub struct Generation {
     pub images: BTreeMap<Service, ImageRef>,
     /// Every file that the agent wrote, by path.
     pub files: BTreeMap<HostPath, String>,
+    /// The restore that brought its configuration back, where the files said something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
+}
+
+/// Where a configuration came from that is not the files'.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// The snapshot that it was of.
+    pub snapshot: SnapshotId,
+    /// The configuration files as they were then, by path. As long as they say just this, nobody has said anything since.
+    pub out_of_force: BTreeMap<String, String>,
 }
 
 impl Generation {
     /// Whether `other` describes the same state, whenever and by whichever agent it was recorded.
     pub fn is_same_state(&self, other: &Self) -> bool {
-        (&self.config, &self.images, &self.files) == (&other.config, &other.images, &other.files)
+        let state = |this: &Self| (this.config.clone(), this.images.clone(), this.restored.clone());
+        state(self) == state(other) && self.files == other.files
+    }
+
+    /// Whether its configuration holds although the files say something else: a restore brought it back, and they are
+    /// just as they were then.
+    pub fn holds_against(&self, files: &BTreeMap<String, String>) -> bool {
+        self.restored.as_ref().is_some_and(|restored| restored.out_of_force == *files)
+    }
+
+    /// For people, where its configuration is not the files'.
+    pub fn note(&self) -> Option<String> {
+        let snapshot = &self.restored.as_ref()?.snapshot;
+        Some(format!(
+            "the configuration came back with snapshot {snapshot}, and the files are out of force; to put them in force \
+             again: photos-agent apply"
+        ))
     }
 }
 
@@ -81,5 +109,54 @@ impl Generations {
     fn path(&self, number: u32) -> PathBuf {
         // Six digits, so that names sort as numbers do.
         self.folder.join(format!("{number:06}.json"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(zone: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([("/etc/photos-agent/config.toml".to_owned(), zone.to_owned())])
+    }
+
+    fn generation(out_of_force: Option<BTreeMap<String, String>>) -> Generation {
+        Generation {
+            schema: 0,
+            number: 0,
+            created: "2026-11-21T14:45:12Z".parse().unwrap(),
+            agent: String::new(),
+            release: "v3.2.2".to_owned(),
+            config: texts("then"),
+            images: BTreeMap::new(),
+            files: BTreeMap::new(),
+            restored: out_of_force
+                .map(|out_of_force| Restored { snapshot: "20261121T144512Z".parse().unwrap(), out_of_force }),
+        }
+    }
+
+    #[test]
+    fn what_a_restore_brought_back_holds_until_a_file_is_edited() {
+        let restored = generation(Some(texts("now")));
+        assert!(restored.holds_against(&texts("now")));
+        assert!(!restored.holds_against(&texts("edited")));
+        assert!(!restored.holds_against(&texts("then")));
+        assert!(!restored.holds_against(&BTreeMap::new()), "a file that was removed");
+        assert!(!generation(None).holds_against(&texts("now")));
+        assert!(restored.note().unwrap().contains("photos-agent apply") && generation(None).note().is_none());
+    }
+
+    #[test]
+    fn a_restore_is_a_state_of_its_own_and_older_records_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let generations = Generations::new(&Root::new(folder.path()));
+        assert_eq!(generations.record(generation(None)).unwrap(), 1);
+        let text = std::fs::read_to_string(generations.path(1)).unwrap();
+        assert!(!text.contains("restored"), "{text}");
+        assert_eq!(generations.get(1).unwrap().unwrap().restored, None);
+        assert_eq!(generations.record(generation(Some(texts("now")))).unwrap(), 2);
+        assert_eq!(generations.record(generation(Some(texts("now")))).unwrap(), 2);
+        assert_eq!(generations.record(generation(Some(texts("edited")))).unwrap(), 3);
+        assert_eq!(generations.record(generation(None)).unwrap(), 4);
     }
 }

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 
 pub use first_start::{MarkError, is_first_start, mark_first_start};
 pub use found::{Found, Summary};
-pub use generation::{Generation, Generations};
+pub use generation::{Generation, Generations, Restored};
 pub use history::{Entry, History, Outcome, StepRecord};
 pub use images::ImageLock;
 pub use installed::{Texts, add_installed, installed};
@@ -56,6 +56,9 @@ pub enum RecordError {
         #[source]
         source: serde_json::Error,
     },
+    /// A restore has to be finished first.
+    #[error("operation {0}, a restore, was begun and not ended")]
+    Restoring(u64),
     /// Written by a newer agent.
     #[error("{} has format {found}, this photos-agent knows up to {SCHEMA}: install the newer version again", path.display())]
     Newer {
@@ -69,7 +72,11 @@ pub enum RecordError {
 impl RecordError {
     /// What to do about a damaged file, which is kept; nothing where the error says it itself.
     pub fn remedy(&self) -> Option<String> {
-        let Self::Damaged { path, .. } = self else { return None };
+        let path = match self {
+            Self::Damaged { path, .. } => path,
+            Self::Restoring(_) => return Some("photos-agent apply".to_owned()),
+            Self::File(_) | Self::Newer { .. } => return None,
+        };
         let after = if path.ends_with(PENDING.trim_start_matches('/')) {
             // Whether it was us who stopped the stack was written there, and only there.
             " && systemctl start photos.target"

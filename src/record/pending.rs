@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::host::files;
-use crate::model::Root;
 use crate::model::layout::PENDING;
+use crate::model::{Restore, Root};
 use crate::record::{RecordError, SCHEMA, StepRecord, read, write};
 
 /// An operation that was begun. Found at a start, it was interrupted.
@@ -29,6 +29,9 @@ pub struct Pending {
     /// that did not say so is taken for one.
     #[serde(default = "holds")]
     pub holds: bool,
+    /// What goes back, from before the first change of a restore until it is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
     /// Steps so far; the last one without a time had begun.
     pub steps: Vec<StepRecord>,
 }

@@ -17,6 +17,7 @@ mod isolation;
 mod kinds;
 mod operator;
 mod reboot;
+mod restore;
 mod retention;
 mod rotate;
 mod secrets;

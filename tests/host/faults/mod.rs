@@ -11,6 +11,7 @@ mod hosts;
 mod invariants;
 pub mod random;
 mod report;
+mod restore;
 mod scenario;
 mod strike;
 mod sweep;
