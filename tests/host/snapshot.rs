@@ -34,8 +34,8 @@ impl Seen {
         let clone = "/var/lib/photos/opened";
         host.ok(&format!("btrfs -q subvolume snapshot {postgres} {clone}"));
         let image = host.ok("podman inspect -f '{{.Image}}' immich-postgres");
-        let script = "pg_ctl -D $PGDATA -o '-c listen_addresses= -c recovery_init_sync_method=syncfs' -w -t 60 start >&2 && \
-                      psql -U postgres -d immich -Atc 'SELECT id FROM writer' && pg_ctl -D $PGDATA -w -m fast stop >&2";
+        let script = "pg_ctl -D /var/lib/postgresql/data -o '-c listen_addresses= -c recovery_init_sync_method=syncfs' -w -t 60 start >&2 && \
+                      psql -U postgres -d immich -Atc 'SELECT id FROM writer' && pg_ctl -D /var/lib/postgresql/data -w -m fast stop >&2";
         let rows = host.ok(&format!(
             "podman run --rm --network=none --user=999:999 --tmpfs=/run/postgresql:mode=1777 --tmpfs=/etc/postgresql:mode=1777 \
              -v {clone}:/var/lib/postgresql/data --entrypoint=sh {image} -c \"{script}\" 2>/root/opened.log || {{ cat /root/opened.log; false; }}"
