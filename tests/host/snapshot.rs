@@ -124,7 +124,7 @@ fn rows_and_files_are_of_one_moment_and_the_writer_notices_nothing() {
     let _ = writer.kill();
     let _ = writer.wait();
     host.assert_converged();
-    assert_eq!(host.ok("systemctl show -P NRestarts immich-postgres immich-server | sort -u"), "0");
+    assert_eq!(host.ok("systemctl show -P NRestarts immich-postgres immich-server | grep . | sort -u"), "0");
 }
 
 #[test]
