@@ -90,7 +90,6 @@ impl<'a> Operation<'a> {
             Gate::Open => self.held.0,
             Gate::Closed => true,
         };
-        self.held = (held, self.held.0);
         let pending = match self.open.take() {
             Some(pending) => pending,
             None => self.number()?,
@@ -108,6 +107,8 @@ impl<'a> Operation<'a> {
         if held {
             gate::close(self.root)?;
         }
+        // Only now: of a step that could not be written down nothing was done.
+        self.held = (held, self.held.0);
         Ok(Instant::now())
     }
 
@@ -333,6 +334,21 @@ mod tests {
         std::fs::rename(&aside, &state).unwrap();
         operation.finish(Outcome::Failed("no".to_owned()), None).unwrap();
         assert!(Pending::read(&root).unwrap().unwrap().stack_was_stopped);
+    }
+
+    #[test]
+    fn a_step_that_could_not_be_written_down_holds_nothing() {
+        let (_folder, root) = root();
+        let mut operation = Operation::begin(&root, "apply").unwrap();
+        operation.step(&Step::Reload, "").unwrap();
+        let (state, aside) = (root.join(STATE), root.join("/aside"));
+        std::fs::rename(&state, &aside).unwrap();
+        std::fs::write(&state, "").unwrap();
+        operation.step(&Step::InstallFiles { files: Vec::new() }, "").unwrap_err();
+        std::fs::remove_file(&state).unwrap();
+        std::fs::rename(&aside, &state).unwrap();
+        operation.finish(Outcome::Failed("no".to_owned()), None).unwrap();
+        assert!(lets(&root), "a service that dies now comes back");
     }
 
     #[test]
