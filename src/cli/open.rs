@@ -1,5 +1,9 @@
 //! An operation that was begun and not ended, as `status`, `plan` and `doctor` tell of it.
 
+use std::fmt;
+
+use serde::Serialize;
+
 use crate::apply;
 use crate::host::lock;
 use crate::model::Root;
@@ -11,31 +15,45 @@ pub(super) const REMEDY: &str = "photos-agent apply";
 /// What is begun, and who is at work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Open {
-    /// Number of the open operation.
-    pub(super) operation: Option<u64>,
+    /// The open operation.
+    pub(super) operation: Option<Begun>,
     /// Who is changing the host right now.
     pub(super) busy: Option<String>,
 }
 
+/// An operation that was begun and not ended: to programs its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub(super) struct Begun {
+    /// Its number.
+    pub(super) id: u64,
+    /// Whether services wait for its end.
+    #[serde(skip)]
+    pub(super) holds: bool,
+}
+
+/// In words.
+impl fmt::Display for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "operation {} was begun and did not end", self.id)?;
+        if self.holds { f.write_str("; until it is finished, services may not start") } else { Ok(()) }
+    }
+}
+
 impl Open {
-    /// The operation that nobody is at work on. Services may be waiting for its end.
-    pub(super) const fn left(&self) -> Option<u64> {
+    /// The operation that nobody is at work on.
+    pub(super) const fn left(&self) -> Option<Begun> {
         if self.busy.is_some() { None } else { self.operation }
     }
 }
 
 pub(super) fn look(root: &Root) -> Result<Open, RecordError> {
-    let read = || Pending::read(root).map(|open| open.map(|open| open.id));
+    let read = || Pending::read(root).map(|open| open.map(|open| Begun { id: open.id, holds: open.holds }));
     let operation = read()?;
     let busy = lock::holder(&root.join(apply::LOCK));
     // One that ended between the two looks was not left.
     let operation = if busy.is_none() && read()? != operation { None } else { operation };
     Ok(Open { operation, busy })
-}
-
-/// In words.
-pub(super) fn why(operation: u64) -> String {
-    format!("operation {operation} was begun and did not end; until it is finished, services may not start")
 }
 
 #[cfg(test)]
@@ -45,8 +63,15 @@ mod tests {
     #[test]
     fn an_operation_is_left_where_nobody_is_at_work() {
         let left = |operation, busy: Option<&str>| Open { operation, busy: busy.map(str::to_owned) }.left();
+        let begun = Begun { id: 7, holds: true };
         assert_eq!(left(None, None), None);
-        assert_eq!(left(Some(7), None), Some(7));
-        assert_eq!(left(Some(7), Some("photos-agent apply")), None);
+        assert_eq!(left(Some(begun), None), Some(begun));
+        assert_eq!(left(Some(begun), Some("photos-agent apply")), None);
+    }
+
+    #[test]
+    fn services_are_said_to_wait_only_where_they_do() {
+        let says = |holds| Begun { id: 7, holds }.to_string().contains("may not start");
+        assert!(says(true) && !says(false));
     }
 }

@@ -22,8 +22,8 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     let (loaded, note) = context.in_force()?;
     let mut plan = apply::survey(&context.host()?, &loaded).await?.plan;
     plan.notes.extend(note);
-    if let Some(operation) = open::look(&context.root)?.left() {
-        plan.notes.push(format!("{}: {}", open::why(operation), open::REMEDY));
+    if let Some(begun) = open::look(&context.root)?.left() {
+        plan.notes.push(format!("{begun}: {}", open::REMEDY));
     }
     let body = Body { empty: plan.is_empty(), plan: &plan };
     context.output.answer("plan", body, || text(&plan, context.output.verbose));

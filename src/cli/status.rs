@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::apply::{self, Survey};
 use crate::cli::failure::Failure;
-use crate::cli::open::{self, Open};
+use crate::cli::open::{self, Begun, Open};
 use crate::cli::plan::count;
 use crate::cli::{Context, time};
 use crate::config::Settings;
@@ -39,7 +39,7 @@ struct Body {
     /// Who is changing the host right now.
     busy: Option<String>,
     /// An operation that was begun and not ended.
-    open_operation: Option<u64>,
+    open_operation: Option<Begun>,
     /// The last trials of snapshots.
     proofs: Trials,
     pending_steps: Vec<String>,
@@ -226,8 +226,8 @@ fn text(body: &Body) -> String {
     text.push_str(&proofs(&body.proofs));
     if let Some(busy) = &body.busy {
         let _ = writeln!(text, "At work: {busy}");
-    } else if let Some(id) = body.open_operation {
-        let _ = writeln!(text, "Open: {}; next: {}", open::why(id), open::REMEDY);
+    } else if let Some(begun) = &body.open_operation {
+        let _ = writeln!(text, "Open: {begun}; next: {}", open::REMEDY);
     }
     for refusal in &body.refusals {
         let _ = writeln!(text, "Refused: {refusal}\n  next: {}", refusal.remedy);
@@ -296,8 +296,9 @@ mod tests {
         let well = |operation, busy: Option<&str>| {
             is_well(&[], true, &Plan::default(), &Open { operation, busy: busy.map(str::to_owned) })
         };
-        assert!(well(None, None) && well(Some(7), Some("photos-agent apply")));
-        assert!(!well(Some(7), None), "the services of the next boot wait for its end");
+        let begun = Some(Begun { id: 7, holds: true });
+        assert!(well(None, None) && well(begun, Some("photos-agent apply")));
+        assert!(!well(begun, None), "the services of the next boot wait for its end");
     }
 
     #[test]

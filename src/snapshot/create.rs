@@ -12,12 +12,12 @@ use crate::apply::{ApplyError, Event, LOCK, Operation, Progress, StepError};
 use crate::host::storage::{self, StorageError};
 use crate::host::subvolume::{self, Shot, shoot};
 use crate::host::{Host, files, lock};
-use crate::model::{ActiveState, Refusal, Root, SnapshotId, Subvolume, UnitName};
+use crate::model::{ActiveState, Root, SnapshotId, Subvolume, UnitName};
 use crate::plan::Gate;
-use crate::record::{Manifest, Outcome, Part, Pending, Snapshots};
+use crate::record::{Manifest, Outcome, Part, Snapshots};
 use crate::snapshot::debris::remove_all;
 use crate::snapshot::frozen::{refuse_frozen, shoot_frozen};
-use crate::snapshot::{Applied, database, failed, refuse_full, remove_abandoned, remove_debris};
+use crate::snapshot::{Applied, database, failed, refuse_full, refuse_open_operation, remove_abandoned, remove_debris};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ struct Place {
 /// Takes one under the one lock.
 pub async fn create(host: &Host, request: &Request, progress: &mut dyn Progress) -> Result<Manifest, ApplyError> {
     let _lock = lock::take(&host.root.join(LOCK), &request.command, lock::PATIENCE).await?;
-    refuse_open_operation(&host.root)?;
+    refuse_open_operation(&host.root, "so that a snapshot would be of something half-done")?;
     refuse_frozen(host).await?;
     let applied = Applied::read(&host.root)?;
     let snapshots = applied.snapshots(&host.root);
@@ -79,14 +79,6 @@ pub async fn create(host: &Host, request: &Request, progress: &mut dyn Progress)
             Err(ApplyError::Step { step, source: Box::new(source) })
         }
     }
-}
-
-/// Of what is half-changed there is no moment worth keeping.
-fn refuse_open_operation(root: &Root) -> Result<(), ApplyError> {
-    let Some(open) = Pending::read(root)? else { return Ok(()) };
-    let why = format!("({}) was begun and not ended, so that a snapshot would be of something half-done", open.command);
-    let refusal = Refusal::new(format!("operation {}", open.id), why, "photos-agent apply");
-    Err(ApplyError::Refused(vec![refusal]))
 }
 
 fn places(root: &Root, applied: &Applied, id: &SnapshotId, whole: bool) -> Vec<Place> {

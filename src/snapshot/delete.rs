@@ -9,14 +9,14 @@ use crate::apply::{ApplyError, Event, LOCK, Operation, Progress, StepError};
 use crate::config::Keep;
 use crate::host::lock::{self, Lock};
 use crate::host::{Host, subvolume};
-use crate::model::{Refusal, Root, SnapshotId};
+use crate::model::{Root, SnapshotId};
 use crate::observe::chain;
 use crate::plan::Gate;
 use crate::plan::retention::{Candidate, Decision, Need, Verdict, retain};
-use crate::record::{Found, Outcome, Pending, RecordError, Snapshots, trials};
+use crate::record::{Found, Outcome, RecordError, Snapshots, trials};
 use crate::snapshot::debris::{remove_all, remove_debris};
 use crate::snapshot::replaced::{self, Replaced};
-use crate::snapshot::{Applied, failed, hold_alone};
+use crate::snapshot::{Applied, failed, hold_alone, refuse_open_operation};
 
 /// With more than this to delete, several share a step: the journal is written anew with each.
 const STEPS: usize = 100;
@@ -114,16 +114,9 @@ pub fn last_proven(root: &Root) -> Result<Option<SnapshotId>, RecordError> {
     Ok(trials(root)?.proven.map(|proof| proof.snapshot))
 }
 
-/// Under the lock. An interrupted operation on snapshots is taken up by the next one: all that it can have left is
-/// debris, or a deletion that goes on.
+/// Under the lock.
 fn begin(root: &Root) -> Result<(Applied, Snapshots), ApplyError> {
-    if let Some(open) = Pending::read(root)?
-        && (open.holds || !open.command.starts_with("photos-agent snapshot"))
-    {
-        let why = format!("({}) was begun and not ended, and may need what is to be deleted", open.command);
-        let refusal = Refusal::new(format!("operation {}", open.id), why, "photos-agent apply");
-        return Err(ApplyError::Refused(vec![refusal]));
-    }
+    refuse_open_operation(root, "and may need what is to be deleted")?;
     let applied = Applied::read(root)?;
     let snapshots = applied.snapshots(root);
     remove_debris(root, &applied).map_err(|error| failed("remove what is left of a snapshot", error))?;

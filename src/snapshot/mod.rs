@@ -18,7 +18,7 @@ use crate::apply::{ApplyError, StepError, applied};
 use crate::config::Loaded;
 use crate::model::{Refusal, Root};
 use crate::observe::{FactsError, facts};
-use crate::record::{Generation, Generations, Snapshots};
+use crate::record::{Generation, Generations, Pending, Snapshots};
 use crate::stack::{self, Desired};
 
 pub use create::{Request, create};
@@ -69,6 +69,47 @@ impl Applied {
     }
 }
 
+/// Refuses while another operation is half-done, and says `what` that means here. One on snapshots is taken up by the
+/// next one: all that it can have left is debris, or a deletion that goes on.
+fn refuse_open_operation(root: &Root, what: &str) -> Result<(), ApplyError> {
+    let Some(open) = Pending::read(root)? else { return Ok(()) };
+    if is_of_snapshots(&open) {
+        return Ok(());
+    }
+    let why = format!("({}) was begun and not ended, {what}", open.command);
+    let refusal = Refusal::new(format!("operation {}", open.id), why, "photos-agent apply");
+    Err(ApplyError::Refused(vec![refusal]))
+}
+
+/// A restore is none: it holds the services, or has stopped them.
+fn is_of_snapshots(open: &Pending) -> bool {
+    open.command.starts_with("photos-agent snapshot")
+        && !open.holds
+        && !open.stack_was_stopped
+        && open.restore.is_none()
+}
+
 fn failed(step: &str, source: impl Into<StepError>) -> ApplyError {
     ApplyError::Step { step: step.to_owned(), source: Box::new(source.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_interrupted_operation_on_snapshots_is_taken_up() {
+        let pending = |command: &str, holds: bool, stopped: bool| {
+            let text = format!(
+                r#"{{"schema":1,"id":9,"command":"{command}","started":"2026-01-01T00:00:00Z","agent":"0",
+                   "stack_was_stopped":{stopped},"holds":{holds},"steps":[]}}"#
+            );
+            serde_json::from_str::<Pending>(&text).unwrap()
+        };
+        assert!(is_of_snapshots(&pending("photos-agent snapshot", false, false)));
+        assert!(is_of_snapshots(&pending("photos-agent snapshot prune", false, false)));
+        assert!(!is_of_snapshots(&pending("photos-agent apply", false, false)));
+        assert!(!is_of_snapshots(&pending("photos-agent snapshot", true, false)));
+        assert!(!is_of_snapshots(&pending("photos-agent snapshot", false, true)));
+    }
 }

@@ -171,33 +171,75 @@ fn a_snapshot_is_whole_or_not_there_and_says_what_it_is_of() {
     assert_eq!(count(), before);
     host.ok("systemctl thaw photos.slice; systemctl show -P FreezerState photos.slice | grep -qx running");
 
-    // The agent hangs with everything frozen: the guard lets go after two seconds, and what was taken is thrown away.
-    let mut hung = host.start("exec photos-agent snapshot >/root/hung.log 2>&1");
-    host.ok("timeout 20 sh -c 'until [ $(systemctl show -P FreezerState photos.slice) = frozen ] && pkill -STOP -x photos-agent; do :; done'");
-    host.wait_for("systemctl show -P FreezerState photos.slice | grep -qx running", 4);
-    host.ok("pkill -CONT -x photos-agent");
-    assert!(!hung.wait().expect("it ended").success());
-    assert!(host.ok("cat /root/hung.log").contains("did not stand still"), "{}", host.ok("cat /root/hung.log"));
-    assert_eq!(count(), before);
-    // It dies with everything frozen.
-    let mut killed = host.start("exec photos-agent snapshot >/root/killed.log 2>&1");
-    host.ok("timeout 20 sh -c 'until [ $(systemctl show -P FreezerState photos.slice) = frozen ] && pkill -KILL -x photos-agent; do :; done'");
-    let _ = killed.wait();
-    host.wait_for("systemctl show -P FreezerState photos.slice | grep -qx running", 4);
-    host.wait_for("! systemctl list-units --all --no-legend 'photos-thaw*' | grep .", 5);
-    host.wait_for("photos-agent apply && photos-agent status", 30);
-    // A unit that dies while frozen does not stay down.
-    let pid = host.ok("systemctl show -P MainPID immich-redis");
-    host.ok(&format!("systemctl freeze photos.slice && kill -KILL {pid}; sleep 1; photos-agent thaw"));
-    host.wait_for("photos-agent status", 60);
-    // The next one removes what is left.
-    host.ok("photos-agent snapshot");
-    host.ok(&format!(
-        "for each in {SNAPSHOTS}/*/; do test -s $each/manifest.json || {{ echo debris: $each; exit 1; }}; done"
-    ));
     // Nothing runs: nothing is frozen.
     host.ok("systemctl stop photos.target 'immich-*'");
     let said = host.ok("photos-agent snapshot");
     assert!(said.contains("nothing ran") && said.contains("database did not run"), "{said}");
     host.ok("systemctl is-active photos.target; [ $? = 3 ]");
+}
+
+/// Which of the messages that the command sends, counted from 1, is the first after the one that asks for the freeze.
+fn frozen_message(host: &Host) -> u64 {
+    let calls = "/dev/shm/calls";
+    host.ok(&format!("strace -f -qq -s 4000 -o {calls} -e trace=sendmsg photos-agent snapshot >/dev/null"));
+    // strace counts for each thread; the first to send is the one that freezes.
+    let number = host.ok(&format!(
+        "main=$(head -n 1 {calls} | cut -d' ' -f1); grep \"^$main .*sendmsg(\" {calls} | grep -n FreezeUnit | cut -d: -f1"
+    ));
+    1 + number.parse::<u64>().expect("it freezes once")
+}
+
+/// Lets the command get this signal with everything frozen, and returns when it stands still.
+fn strike_frozen(host: &Host, signal: &str, message: u64) -> std::process::Child {
+    let calls = "/dev/shm/struck";
+    host.ok(&format!("rm -f {calls}"));
+    let child = host.start(&format!(
+        "exec strace -f -qq -o {calls} -e trace=sendmsg -e inject=sendmsg:signal={signal}:when={message} \
+         photos-agent snapshot >/root/struck.log 2>&1"
+    ));
+    host.ok(&format!(
+        "timeout 20 sh -c 'until grep -q -e \"stopped by SIG\" -e \"killed by SIG\" {calls}; do :; done; \
+         until [ $(systemctl show -P FreezerState photos.slice) = frozen ]; do :; done'"
+    ));
+    child
+}
+
+const RUNS: &str = "systemctl show -P FreezerState photos.slice | grep -qx running";
+
+#[test]
+fn nothing_stays_frozen_whatever_becomes_of_the_agent() {
+    let host = Host::converged("frozen");
+    let whole = || host.ok(&format!("ls {SNAPSHOTS}/*/manifest.json 2>/dev/null | wc -l"));
+    let message = frozen_message(&host);
+    let before = whole();
+
+    // It hangs: the guard lets go after two seconds, and what was taken of a moment that did not hold is thrown away.
+    let mut hung = strike_frozen(&host, "STOP", message);
+    host.wait_for(RUNS, 10);
+    host.ok("pkill -CONT -x photos-agent");
+    assert!(!hung.wait().expect("it ended").success());
+    let said = host.ok("cat /root/struck.log");
+    assert!(said.contains("did not stand still"), "{said}");
+    assert_eq!((whole(), host.ok(&format!("ls {SNAPSHOTS} | wc -l"))), (before.clone(), before.clone()));
+
+    // It dies.
+    let mut killed = strike_frozen(&host, "KILL", message);
+    assert!(!killed.wait().expect("it ended").success());
+    host.wait_for(RUNS, 10);
+    host.wait_for("! systemctl list-units --all --no-legend 'photos-thaw*' | grep .", 10);
+    assert_eq!(whole(), before);
+    // The next one removes what is left, and then all is well.
+    let left = host.fails(2, "photos-agent status");
+    assert!(left.out.contains("Open: operation") && !left.out.contains("may not start"), "{}", left.all());
+    host.ok("photos-agent snapshot");
+    host.wait_for("photos-agent status", 30);
+
+    // A unit that dies while frozen does not stay down.
+    let pid = host.ok("systemctl show -P MainPID immich-redis");
+    host.ok(&format!("systemctl freeze photos.slice && kill -KILL {pid}; sleep 1; photos-agent thaw"));
+    host.wait_for("photos-agent status", 60);
+    host.ok("photos-agent snapshot");
+    host.ok(&format!(
+        "for each in {SNAPSHOTS}/*/; do test -s $each/manifest.json || {{ echo debris: $each; exit 1; }}; done"
+    ));
 }

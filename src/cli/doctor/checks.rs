@@ -158,8 +158,10 @@ fn records(root: &Root) -> Finding {
 fn open_operation(root: &Root) -> Finding {
     match open::look(root) {
         Ok(Open { operation: None, .. }) => Finding::holds("none"),
-        Ok(Open { operation: Some(id), busy: Some(busy) }) => Finding::holds(format!("{id}, at work: {busy}")),
-        Ok(Open { operation: Some(id), busy: None }) => Finding::fails(open::why(id), open::REMEDY),
+        Ok(Open { operation: Some(begun), busy: Some(busy) }) => {
+            Finding::holds(format!("{}, at work: {busy}", begun.id))
+        }
+        Ok(Open { operation: Some(begun), busy: None }) => Finding::fails(begun.to_string(), open::REMEDY),
         Err(_) => Finding::unknown("the agent's records cannot be read"),
     }
 }
