@@ -18,7 +18,8 @@ fn notify(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }
 
-pub(super) fn notify_ready() {
+/// To systemd: what others wait for is there.
+pub fn notify_ready() {
     notify(&[NotifyState::Ready]);
 }
 

@@ -67,6 +67,12 @@ pub enum StepError {
         /// How long they were to.
         after: std::time::Duration,
     },
+    /// Nothing ran when snapshots were begun, and something did when they were taken.
+    #[error("{} started while snapshots were taken of what stood still; try again", .0.join(", "))]
+    Started(Vec<String>),
+    /// Services that would not stand still with the others.
+    #[error("{} not in photos.slice, which is what stands still for a snapshot: a drop-in of yours says Slice= (systemctl cat)", .0.join(", "))]
+    Outside(Vec<String>),
     /// Somebody wanted it to end.
     #[error("was interrupted")]
     Interrupted,

@@ -1,22 +1,100 @@
 //! Holding a slice still, and the guard that lets go of it whatever becomes of the agent.
 //!
-//! Frozen processes are stopped by the kernel where they are, and go on as if nothing had been. The guard is a timer of
-//! systemd's: it needs neither this process nor its answers.
+//! Frozen processes are stopped by the kernel where they are, and go on as if nothing had been. systemd is asked to
+//! freeze, since it must start nothing in the slice meanwhile. To thaw the kernel is asked: where a service dies while
+//! it is frozen, systemd starts its stop commands in the frozen cgroup (clone3 with `CLONE_VFORK` and `CLONE_INTO_CGROUP`, systemd
+//! 257) and waits for them to begin, so that it answers nobody, and no timer of its own elapses, until the cgroup is thawed.
 
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use zbus::Variant;
 
-use crate::host::systemd::{Systemd, SystemdError, Verb, refused};
+use crate::host::systemd::{JobResult, Systemd, SystemdError, Verb, refused};
 use crate::model::UnitName;
 
-/// systemd's command; the guard must not depend on more than systemd.
-const SYSTEMCTL: &str = "/usr/bin/systemctl";
+/// Where systemd mounts version 2 of control groups.
+const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// How exactly the guard keeps its time. systemd's default is a minute.
-const ACCURACY: Duration = Duration::from_millis(10);
+/// How long a guard may take to be ready, and to thaw.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The kernel's switches of a slice and of what lies right below it, opened while systemd still answers (cgroups(7),
+/// `cgroup.freeze`).
+#[derive(Debug)]
+pub struct Freezer {
+    path: PathBuf,
+    events: File,
+    /// The slice's own is the last: all that is below goes on in the same moment.
+    switches: Vec<File>,
+}
+
+impl Freezer {
+    /// Of the slice at `path`.
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let mut switches = Vec::new();
+        for entry in fs::read_dir(&path)? {
+            switches.extend(switch(&entry?.path())?);
+        }
+        switches.push(switch(&path)?.ok_or(io::ErrorKind::NotFound)?);
+        let events = File::open(path.join("cgroup.events"))?;
+        Ok(Self { path, events, switches })
+    }
+
+    /// Whether a service of this name runs in it.
+    pub fn has(&self, service: &UnitName) -> bool {
+        self.path.join(service.as_str()).is_dir()
+    }
+
+    /// Whether all that is in it stands, this moment.
+    pub fn is_frozen(&self) -> Result<bool, SystemdError> {
+        // Two lines of a word and a digit, and what later kernels add.
+        let mut text = [0; 256];
+        let length = self.events.read_at(&mut text, 0).map_err(|source| self.error(source))?;
+        Ok(says_frozen(&String::from_utf8_lossy(text.get(..length).unwrap_or_default())))
+    }
+
+    /// Lets all of it go on. Needs nobody's answer but the kernel's.
+    pub fn thaw(&self) -> Result<(), SystemdError> {
+        for switch in &self.switches {
+            match switch.write_all_at(b"0", 0) {
+                // Its service has ended.
+                Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) => {}
+                other => other.map_err(|source| self.error(source))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, source: io::Error) -> SystemdError {
+        SystemdError::Cgroup { path: self.path.clone(), source }
+    }
+}
+
+/// That of the cgroup at `path`, if it is one.
+fn switch(path: &Path) -> io::Result<Option<File>> {
+    match OpenOptions::new().write(true).open(path.join("cgroup.freeze")) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn says_frozen(events: &str) -> bool {
+    events.lines().any(|line| line == "frozen 1")
+}
 
 impl Systemd {
+    /// The switches of a slice in which something runs.
+    pub async fn freezer(&self, slice: &UnitName) -> Result<Freezer, SystemdError> {
+        let cgroup = self.property(slice, "org.freedesktop.systemd1.Slice", "ControlGroup").await?;
+        let path = Path::new(CGROUPS).join(cgroup.unwrap_or_default().trim_start_matches('/'));
+        Freezer::open(path.clone()).map_err(|source| SystemdError::Cgroup { path, source })
+    }
+
     /// Stops all processes of the unit; when this returns, they stand.
     pub async fn freeze(&self, unit: &UnitName) -> Result<(), SystemdError> {
         self.manager.freeze_unit(unit.as_str()).await.map_err(|source| refused("freeze", unit.as_str(), source))
@@ -27,60 +105,84 @@ impl Systemd {
         self.manager.thaw_unit(unit.as_str()).await.map_err(|source| refused("thaw", unit.as_str(), source))
     }
 
-    /// Whether the unit is frozen, and nothing else, this moment.
+    /// Whether systemd holds the unit for frozen, and starts nothing in it.
     pub async fn is_frozen(&self, unit: &UnitName) -> Result<bool, SystemdError> {
-        Ok(self.property(unit, "FreezerState").await?.is_some_and(|state| state == "frozen"))
+        let state = self.property(unit, "org.freedesktop.systemd1.Unit", "FreezerState").await?;
+        Ok(state.is_some_and(|state| state == "frozen"))
     }
 
-    /// Starts a timer, of the name of `service` but for its type, that will thaw `slice` after `limit` and then have
-    /// `after` run. Both vanish when they have ended.
-    pub async fn guard(
-        &self,
-        timer: &UnitName,
-        slice: &UnitName,
-        limit: Duration,
-        after: &[&str],
-    ) -> Result<(), SystemdError> {
-        let service = timer.as_str().replace(".timer", ".service");
-        let limit = micros(limit);
+    /// Starts `command` as a service outside of every slice of ours, and returns when it has said that it is ready.
+    /// It vanishes when it has ended.
+    pub async fn guard(&self, service: &UnitName, command: &[&str]) -> Result<Vec<JobResult>, SystemdError> {
+        let removed = self.listen().await?;
         let properties = [
             ("Description", Variant::from("Thaws the photo stack where photos-agent does not")),
-            ("TimersMonotonic", Variant::from(vec![("OnActiveSec", limit)])),
-            ("AccuracyUSec", Variant::from(micros(ACCURACY))),
-            ("RemainAfterElapse", Variant::from(false)),
+            ("Type", Variant::from("notify")),
+            ("ExecStart", Variant::from(vec![exec(command)])),
+            ("TimeoutStartUSec", Variant::from(micros(PATIENCE))),
+            ("RuntimeMaxUSec", Variant::from(micros(PATIENCE))),
             ("CollectMode", Variant::from("inactive-or-failed")),
             ("DefaultDependencies", Variant::from(false)),
+            // What it is for is more urgent than what it is for.
+            ("OOMScoreAdjust", Variant::from(-900)),
         ];
-        let thaw = command(&[SYSTEMCTL, "thaw", slice.as_str()]);
-        let commands = vec![thaw, command(after)];
-        let of_service = vec![
-            ("Description", Variant::from("Thaws the photo stack where photos-agent does not")),
-            ("Type", Variant::from("oneshot")),
-            ("ExecStart", Variant::from(commands)),
-            ("CollectMode", Variant::from("inactive-or-failed")),
-            ("DefaultDependencies", Variant::from(false)),
-        ];
-        let job = self
-            .manager
-            .start_transient_unit(timer.as_str(), "fail", &properties, &[(&service, of_service)])
-            .await
-            .map_err(|source| refused("start", timer.as_str(), source))?;
-        drop(job);
-        Ok(())
+        let job = self.manager.start_transient_unit(service.as_str(), "fail", &properties, &[]).await;
+        let job = job.map_err(|source| refused("start", service.as_str(), source))?;
+        self.follow(removed, [(job.to_string(), service.clone())].into(), &mut |_| {}).await
     }
 
     /// Ends the guard.
-    pub async fn dismiss(&self, timer: &UnitName) -> Result<(), SystemdError> {
-        self.run_jobs(Verb::Stop, std::slice::from_ref(timer), &mut |_| {}).await.map(drop)
+    pub async fn dismiss(&self, service: &UnitName) -> Result<(), SystemdError> {
+        self.ask(Verb::Stop, service).await
     }
 }
 
 /// `ExecStart=`: the program, its arguments with it as the first, and whether its failure is none.
-fn command(words: &[&str]) -> (String, Vec<String>, bool) {
+fn exec(words: &[&str]) -> (String, Vec<String>, bool) {
     let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-    (words.first().cloned().unwrap_or_default(), words, true)
+    (words.first().cloned().unwrap_or_default(), words, false)
 }
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cgroup(path: &Path) {
+        fs::create_dir_all(path).unwrap();
+        fs::write(path.join("cgroup.freeze"), "1").unwrap();
+        fs::write(path.join("cgroup.events"), "populated 1\nfrozen 1\n").unwrap();
+    }
+
+    #[test]
+    fn a_slice_is_thawed_with_what_lies_below() {
+        let folder = tempfile::tempdir().unwrap();
+        let (slice, service) = (folder.path().join("photos.slice"), folder.path().join("photos.slice/a.service"));
+        cgroup(&slice);
+        cgroup(&service);
+        let freezer = Freezer::open(slice.clone()).unwrap();
+        assert!(freezer.is_frozen().unwrap());
+        assert!(freezer.has(&"a.service".parse().unwrap()) && !freezer.has(&"b.service".parse().unwrap()));
+        freezer.thaw().unwrap();
+        for path in [slice, service] {
+            assert_eq!(fs::read_to_string(path.join("cgroup.freeze")).unwrap(), "0", "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn only_a_slice_that_stands_is_frozen() {
+        assert!(says_frozen("populated 1\nfrozen 1\n"));
+        assert!(!says_frozen("populated 1\nfrozen 0\n"));
+        assert!(!says_frozen("populated 0\n"));
+    }
+
+    #[test]
+    fn where_there_is_no_cgroup_there_is_no_switch() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Freezer::open(folder.path().join("photos.slice")).is_err());
+        assert!(Freezer::open(folder.path().to_owned()).is_err());
+    }
 }

@@ -4,6 +4,8 @@
 //! of the bus become types here and go no further. No decision about the stack is made in this room.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -12,7 +14,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 
-use crate::host::proxy::{ManagerProxy, PropertiesProxy};
+use crate::host::proxy::{JobRemovedStream, ManagerProxy, PropertiesProxy};
 use crate::model::UnitName;
 use crate::model::{ActiveState, LoadState, UnitState};
 
@@ -39,6 +41,15 @@ pub enum SystemdError {
         /// systemd's answer.
         #[source]
         source: zbus::Error,
+    },
+    /// The kernel's files of a slice.
+    #[error("cannot use the control group {}", path.display())]
+    Cgroup {
+        /// Where it is.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
     },
     /// The bus went away while jobs were being followed.
     #[error("the bus was lost while waiting for {0}")]
@@ -119,10 +130,15 @@ impl Systemd {
     }
 
     /// A property that is text, of a unit; none where the unit has no such property.
-    pub(super) async fn property(&self, unit: &UnitName, name: &str) -> Result<Option<String>, SystemdError> {
+    pub(super) async fn property(
+        &self,
+        unit: &UnitName,
+        interface: &str,
+        name: &str,
+    ) -> Result<Option<String>, SystemdError> {
         let path = self.manager.load_unit(unit.as_str()).await.map_err(SystemdError::Unreachable)?;
         let proxy = PropertiesProxy::new(&self.bus, SERVICE, path).await.map_err(SystemdError::Unreachable)?;
-        let value = proxy.get(UNIT_INTERFACE, name).await.map_err(SystemdError::Unreachable)?;
+        let value = proxy.get(interface, name).await.map_err(SystemdError::Unreachable)?;
         Ok(<&str>::try_from(&value).ok().map(str::to_owned))
     }
 
@@ -177,27 +193,42 @@ impl Systemd {
         units: &[UnitName],
         news: &mut (dyn FnMut(JobNews<'_>) + Send),
     ) -> Result<Vec<JobResult>, SystemdError> {
-        // The match must be there before the first job: a fast one is gone before a later subscription.
-        let mut removed = self.manager.receive_job_removed().await.map_err(SystemdError::Unreachable)?;
-        let subscribe = || self.manager.subscribe();
-        self.subscribed.get_or_try_init(subscribe).await.map_err(SystemdError::Unreachable)?;
-        let begun = Instant::now();
+        let removed = self.listen().await?;
         let mut waiting = BTreeMap::new();
         for unit in units {
             let job = self.request(verb, unit).await?;
-            waiting.insert(job.to_string(), unit);
+            waiting.insert(job.to_string(), unit.clone());
         }
+        self.follow(removed, waiting, news).await
+    }
+
+    /// Ends of jobs, from now on. To be called before the first job: a fast one is gone before a later subscription.
+    pub(super) async fn listen(&self) -> Result<JobRemovedStream, SystemdError> {
+        let removed = self.manager.receive_job_removed().await.map_err(SystemdError::Unreachable)?;
+        let subscribe = || self.manager.subscribe();
+        self.subscribed.get_or_try_init(subscribe).await.map_err(SystemdError::Unreachable)?;
+        Ok(removed)
+    }
+
+    /// Waits until all of these jobs have ended.
+    pub(super) async fn follow(
+        &self,
+        mut removed: JobRemovedStream,
+        mut waiting: BTreeMap<String, UnitName>,
+        news: &mut (dyn FnMut(JobNews<'_>) + Send),
+    ) -> Result<Vec<JobResult>, SystemdError> {
+        let begun = Instant::now();
         let mut results = Vec::new();
         while !waiting.is_empty() {
             let Ok(signal) = tokio::time::timeout(REMIND, removed.next()).await else {
-                news(JobNews::Waiting(waiting.values().copied().collect(), begun.elapsed()));
+                news(JobNews::Waiting(waiting.values().collect(), begun.elapsed()));
                 continue;
             };
-            let names = || waiting.values().map(|unit| unit.as_str()).collect::<Vec<_>>().join(", ");
+            let names = || waiting.values().map(UnitName::as_str).collect::<Vec<_>>().join(", ");
             let Some(signal) = signal else { return Err(SystemdError::Lost(names())) };
             let Ok(args) = signal.args() else { continue };
             if let Some(unit) = waiting.remove(args.job.as_str()) {
-                let result = JobResult { unit: unit.clone(), result: args.result.to_owned(), took: begun.elapsed() };
+                let result = JobResult { unit, result: args.result.to_owned(), took: begun.elapsed() };
                 news(JobNews::Ended(&result));
                 results.push(result);
             }

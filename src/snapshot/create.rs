@@ -10,13 +10,13 @@ use jiff::Timestamp;
 
 use crate::apply::{ApplyError, Event, LOCK, Operation, Progress, StepError};
 use crate::host::storage::{self, StorageError};
-use crate::host::subvolume::{self, Shot, shoot};
+use crate::host::subvolume::{self, Shot};
 use crate::host::{Host, files, lock};
-use crate::model::{ActiveState, Root, SnapshotId, Subvolume, UnitName};
+use crate::model::{Root, SnapshotId, Subvolume, UnitName};
 use crate::plan::Gate;
 use crate::record::{Manifest, Outcome, Part, Snapshots};
 use crate::snapshot::debris::remove_all;
-use crate::snapshot::frozen::{refuse_frozen, shoot_frozen};
+use crate::snapshot::frozen::{refuse_frozen, refuse_outside, running, settle, shoot_frozen, shoot_stopped};
 use crate::snapshot::{Applied, database, failed, refuse_full, refuse_open_operation, remove_abandoned, remove_debris};
 
 /// What is asked for.
@@ -103,22 +103,21 @@ async fn take(
         subvolume::make_private_folder(place.shot.parent().unwrap_or(&place.shot))?;
     }
     let services: Vec<UnitName> = applied.desired.services.iter().map(|service| service.unit.clone()).collect();
-    let states = host.systemd().await?.units(&services).await?;
-    let runs = states.values().any(|state| !matches!(state.active, ActiveState::Inactive | ActiveState::Failed));
-    let database_runs = states.iter().any(|(unit, state)| {
-        unit.as_str() == crate::model::Service::Postgres.unit() && state.active == ActiveState::Active
-    });
-    let database = if database_runs { Some(database::checkpoint().await?) } else { None };
+    let systemd = host.systemd().await?;
+    let database = database::checkpoint(&settle(systemd, &services).await?).await;
     for disk in &applied.desired.disks {
         files::commit(&host.root.join(disk.base.as_path())).await?;
     }
     let shots = places.iter().map(|place| Shot::new(&place.live, &place.shot));
     let shots = shots.collect::<Result<Vec<_>, _>>()?;
-    let frozen = if runs {
-        shoot_frozen(host, id, &shots, &services).await?
-    } else {
-        shoot(&shots)?;
+    // Much may have been started and stopped while the disks wrote.
+    let running = running(&settle(systemd, &services).await?);
+    let frozen = if running.is_empty() {
+        shoot_stopped(host, &shots, &services).await?;
         Duration::ZERO
+    } else {
+        refuse_outside(host, &running).await?;
+        shoot_frozen(host, id, &shots, &services).await?
     };
     let created = Timestamp::now();
 

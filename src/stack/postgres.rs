@@ -85,7 +85,9 @@ pub fn session(container: &str) -> Vec<String> {
     // Terse: an error does not repeat the statement.
     let psql = ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=terse"];
     let database = ["--username=postgres", "--dbname=postgres"];
-    let exec = ["exec", "--interactive", "--user=postgres", &options, container];
+    // A server that hangs takes connections and says nothing.
+    let patience = "--env=PGCONNECT_TIMEOUT=30";
+    let exec = ["exec", "--interactive", "--user=postgres", &options, patience, container];
     exec.into_iter().chain(psql).chain(database).map(str::to_owned).collect()
 }
 

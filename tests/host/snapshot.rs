@@ -189,8 +189,12 @@ fn frozen_message(host: &Host) -> u64 {
     1 + number.parse::<u64>().expect("it freezes once")
 }
 
-/// Lets the command get this signal with everything frozen, and returns when it stands still.
-fn strike_frozen(host: &Host, signal: &str, message: u64) -> std::process::Child {
+/// Asks the kernel: systemd does not answer at every moment here.
+const EVENTS: &str = "/sys/fs/cgroup/photos.slice/cgroup.events";
+
+/// Lets the command get this signal with everything frozen, and does `then`, in a shell, as soon as everything stands still.
+/// Returns when it goes on again; nobody but the guard can have seen to that.
+fn strike_frozen(host: &Host, signal: &str, message: u64, then: &str) -> std::process::Child {
     let calls = "/dev/shm/struck";
     host.ok(&format!("rm -f {calls}"));
     let child = host.start(&format!(
@@ -198,48 +202,88 @@ fn strike_frozen(host: &Host, signal: &str, message: u64) -> std::process::Child
          photos-agent snapshot >/root/struck.log 2>&1"
     ));
     host.ok(&format!(
-        "timeout 20 sh -c 'until grep -q -e \"stopped by SIG\" -e \"killed by SIG\" {calls}; do :; done; \
-         until [ $(systemctl show -P FreezerState photos.slice) = frozen ]; do :; done'"
+        "timeout 30 sh -c 'until grep -q \"frozen 1\" {EVENTS} && grep -q -e \"stopped by SIG\" -e \"killed by SIG\" {calls}; do :; done; \
+         {then}; until grep -q \"frozen 0\" {EVENTS}; do sleep 0.01; done'"
     ));
+    host.wait_for("systemctl show -P FreezerState photos.slice | grep -qx running", 10);
     child
 }
 
-const RUNS: &str = "systemctl show -P FreezerState photos.slice | grep -qx running";
-
-#[test]
-fn nothing_stays_frozen_whatever_becomes_of_the_agent() {
-    let host = Host::converged("frozen");
-    let whole = || host.ok(&format!("ls {SNAPSHOTS}/*/manifest.json 2>/dev/null | wc -l"));
-    let message = frozen_message(&host);
-    let before = whole();
-
-    // It hangs: the guard lets go after two seconds, and what was taken of a moment that did not hold is thrown away.
-    let mut hung = strike_frozen(&host, "STOP", message);
-    host.wait_for(RUNS, 10);
+/// Ends a command that was stopped, which finds that too much time has passed.
+fn assert_thrown_away(host: &Host, mut hung: std::process::Child) {
     host.ok("pkill -CONT -x photos-agent");
     assert!(!hung.wait().expect("it ended").success());
     let said = host.ok("cat /root/struck.log");
     assert!(said.contains("did not stand still"), "{said}");
-    assert_eq!((whole(), host.ok(&format!("ls {SNAPSHOTS} | wc -l"))), (before.clone(), before.clone()));
+}
+
+#[test]
+fn nothing_stays_frozen_whatever_becomes_of_the_agent() {
+    let host = Host::converged("frozen");
+    let there = || host.ok(&format!("ls {SNAPSHOTS}"));
+    let message = frozen_message(&host);
+    let before = there();
+
+    // It hangs: the guard lets go after two seconds, and what was taken of a moment that did not hold is thrown away.
+    assert_thrown_away(&host, strike_frozen(&host, "STOP", message, "true"));
+    assert_eq!(there(), before);
 
     // It dies.
-    let mut killed = strike_frozen(&host, "KILL", message);
+    let mut killed = strike_frozen(&host, "KILL", message, "true");
     assert!(!killed.wait().expect("it ended").success());
-    host.wait_for(RUNS, 10);
     host.wait_for("! systemctl list-units --all --no-legend 'photos-thaw*' | grep .", 10);
-    assert_eq!(whole(), before);
+    assert_eq!(host.ok(&format!("ls {SNAPSHOTS}/*/manifest.json | wc -l")), before.lines().count().to_string());
     // The next one removes what is left, and then all is well.
     let left = host.fails(2, "photos-agent status");
     assert!(left.out.contains("Open: operation") && !left.out.contains("may not start"), "{}", left.all());
     host.ok("photos-agent snapshot");
     host.wait_for("photos-agent status", 30);
 
-    // A unit that dies while frozen does not stay down.
-    let pid = host.ok("systemctl show -P MainPID immich-redis");
-    host.ok(&format!("systemctl freeze photos.slice && kill -KILL {pid}; sleep 1; photos-agent thaw"));
-    host.wait_for("photos-agent status", 60);
+    // It hangs, and a service dies: systemd starts its stop commands in the frozen cgroup, and answers nobody.
+    let pids =
+        host.ok("echo $(systemctl show -P MainPID immich-redis) $(podman inspect -f '{{.State.Pid}}' immich-redis)");
+    let before = there();
+    assert_thrown_away(&host, strike_frozen(&host, "STOP", message, &format!("kill -KILL {pids}")));
+    host.wait_for("photos-agent status", 120);
+    assert_eq!(host.ok("systemctl show -P NRestarts immich-redis"), "1");
+    assert_eq!(there(), before);
     host.ok("photos-agent snapshot");
     host.ok(&format!(
         "for each in {SNAPSHOTS}/*/; do test -s $each/manifest.json || {{ echo debris: $each; exit 1; }}; done"
     ));
+}
+
+#[test]
+fn of_what_does_not_stand_still_with_the_rest_there_is_no_snapshot() {
+    let host = Host::converged("still");
+    let there = || host.ok(&format!("ls {SNAPSHOTS} 2>/dev/null | wc -l"));
+    // The stack is started while the disks write: nothing ran before, and all of it does at the moment.
+    host.ok("systemctl stop photos.target 'immich-*'");
+    let mut slow = host.start(
+        "exec strace -f -qq -o /dev/shm/slow -e trace=syncfs -e inject=syncfs:delay_enter=3000000:when=1 \
+         photos-agent snapshot --json >/root/slow.json 2>&1",
+    );
+    host.wait_for("grep -q syncfs /dev/shm/slow", 20);
+    host.ok("systemctl start photos.target immich-server");
+    assert!(slow.wait().expect("it ended").success(), "{}", host.ok("cat /root/slow.json"));
+    host.ok("jq -e '.snapshot.frozen_us > 0' /root/slow.json");
+    host.wait_for("photos-agent status", 60);
+
+    // A service that an operator's drop-in has put elsewhere.
+    let before = there();
+    let folder = "/etc/systemd/system/immich-ml.service.d";
+    host.write(&format!("{folder}/50-mine.conf"), "[Service]\nSlice=system.slice\n");
+    host.ok("systemctl daemon-reload && systemctl restart immich-ml");
+    let refused = host.fails(1, "photos-agent snapshot");
+    assert!(refused.err.contains("immich-ml.service not in photos.slice"), "{}", refused.all());
+    assert_eq!(there(), before);
+    host.ok(&format!(
+        "rm -r {folder} && systemctl daemon-reload && systemctl restart immich-ml && photos-agent snapshot"
+    ));
+
+    // The database hangs: it is asked in vain, and what is on disk is kept all the same.
+    host.ok("pkill -STOP -x postgres");
+    let said = host.ok("photos-agent snapshot");
+    host.ok("pkill -CONT -x postgres");
+    assert!(said.contains("did not answer"), "{said}");
 }

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
+use crate::agent::notify_ready;
 use crate::cli::Context;
 use crate::cli::apply::{Talk, require_root};
 use crate::cli::failure::Failure;
@@ -65,17 +67,27 @@ fn text(manifest: &Manifest) -> String {
     };
     let mut text = format!("Snapshot {}: {} subvolumes, {frozen}.\n", manifest.id, manifest.parts.len());
     if manifest.database.is_none() {
-        let _ = writeln!(text, "note: the database did not run; a start from it recovers as after a power cut");
+        let _ = writeln!(
+            text,
+            "note: the database did not run, or did not answer; a start from it recovers as after a power cut"
+        );
     }
     text
 }
 
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Thaw {
+    /// Wait so long first, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    after: u64,
+}
+
 /// What the guard of a freeze runs: thaws, and starts what the freeze left waiting.
-pub(in crate::cli) async fn thaw(context: &Context) -> Result<ExitCode, Failure> {
+pub(in crate::cli) async fn thaw(context: &Context, options: &Thaw) -> Result<ExitCode, Failure> {
     let host: Host = context.host()?;
     let applied = Applied::read(&context.root)?;
     let services: Vec<UnitName> = applied.desired.services.into_iter().map(|service| service.unit).collect();
-    snapshot::thaw(&host, &services)
+    snapshot::thaw(&host, &services, Duration::from_millis(options.after), notify_ready)
         .await
         .map_err(|error| Refusal::new("photos.slice", crate::observe::chain(&error), "systemctl thaw photos.slice"))?;
     Ok(ExitCode::SUCCESS)
