@@ -261,11 +261,11 @@ fn of_what_does_not_stand_still_with_the_rest_there_is_no_snapshot() {
     host.ok("systemctl stop photos.target 'immich-*'");
     let mut slow = host.start(
         "exec strace -f -qq -o /dev/shm/slow -e trace=syncfs -e inject=syncfs:delay_enter=3000000:when=1 \
-         photos-agent snapshot --json >/root/slow.json 2>&1",
+         photos-agent snapshot --json >/root/slow.json 2>/root/slow.err",
     );
     host.wait_for("grep -q syncfs /dev/shm/slow", 20);
     host.ok("systemctl start photos.target immich-server");
-    assert!(slow.wait().expect("it ended").success(), "{}", host.ok("cat /root/slow.json"));
+    assert!(slow.wait().expect("it ended").success(), "{}", host.ok("cat /root/slow.err"));
     host.ok("jq -e '.snapshot.frozen_us > 0' /root/slow.json");
     host.wait_for("photos-agent status", 60);
 
