@@ -28,9 +28,7 @@ pub use resolve::resolve;
 
 use hearing::{Heard, Hearing};
 use pace::Looks;
-use status::{Beats, beat, notify_reloading, notify_stopping};
-
-pub use status::notify_ready;
+use status::{Beats, beat, notify_ready, notify_reloading, notify_stopping};
 use turn::{Keeper, Turned};
 
 /// A look without a reason: not everything can be heard of.

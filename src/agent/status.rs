@@ -18,8 +18,7 @@ fn notify(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }
 
-/// To systemd: what others wait for is there.
-pub fn notify_ready() {
+pub(super) fn notify_ready() {
     notify(&[NotifyState::Ready]);
 }
 

@@ -88,7 +88,7 @@ enum Command {
     Resolve,
     /// Let the services go on that a snapshot has stopped (run by its guard)
     #[command(hide = true)]
-    Thaw(snapshot::Thaw),
+    Thaw,
 }
 
 /// What every command gets.
@@ -171,7 +171,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             Command::Doctor => doctor::run(context).await,
             Command::Snapshot(arguments) => snapshot::run(context, arguments).await,
             Command::Restore(options) => restore::run(context, options).await,
-            Command::Thaw(options) => snapshot::thaw(context, &options).await,
+            Command::Thaw => snapshot::thaw(context).await,
             Command::Secret(command) => secret::run(context, command).await,
             Command::Config(command) => config::run(context, &command),
             Command::Daemon => daemon::run(context).await,

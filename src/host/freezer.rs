@@ -19,9 +19,6 @@ use crate::model::UnitName;
 /// Where systemd mounts version 2 of control groups.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// How long a guard may take to be ready, and to thaw.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// The kernel's switches of a slice and of what lies right below it, opened while systemd still answers (cgroups(7),
 /// `cgroup.freeze`).
 #[derive(Debug)]
@@ -111,16 +108,23 @@ impl Systemd {
         Ok(state.is_some_and(|state| state == "frozen"))
     }
 
-    /// Starts `command` as a service outside of every slice of ours, and returns when it has said that it is ready.
-    /// It vanishes when it has ended.
-    pub async fn guard(&self, service: &UnitName, command: &[&str]) -> Result<Vec<JobResult>, SystemdError> {
+    /// Starts a service, outside of the slice, that will thaw it after `limit` and then become `command`. It waits
+    /// already when this returns, and vanishes when it has ended.
+    pub async fn guard(
+        &self,
+        service: &UnitName,
+        freezer: &Freezer,
+        limit: Duration,
+        command: &str,
+    ) -> Result<Vec<JobResult>, SystemdError> {
         let removed = self.listen().await?;
+        let script = script(&freezer.path, limit, command);
+        let words = ["/bin/sh", "-c", &script].map(str::to_owned).to_vec();
         let properties = [
             ("Description", Variant::from("Thaws the photo stack where photos-agent does not")),
-            ("Type", Variant::from("notify")),
-            ("ExecStart", Variant::from(vec![exec(command)])),
-            ("TimeoutStartUSec", Variant::from(micros(PATIENCE))),
-            ("RuntimeMaxUSec", Variant::from(micros(PATIENCE))),
+            // Started is what has begun to run.
+            ("Type", Variant::from("exec")),
+            ("ExecStart", Variant::from(vec![("/bin/sh".to_owned(), words, false)])),
             ("CollectMode", Variant::from("inactive-or-failed")),
             ("DefaultDependencies", Variant::from(false)),
             // What it is for is more urgent than what it is for.
@@ -137,14 +141,12 @@ impl Systemd {
     }
 }
 
-/// `ExecStart=`: the program, its arguments with it as the first, and whether its failure is none.
-fn exec(words: &[&str]) -> (String, Vec<String>, bool) {
-    let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-    (words.first().cloned().unwrap_or_default(), words, false)
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+/// A shell, so that whoever kills every process of the agent's leaves it alone. `$$` is systemd's way to write `$`.
+fn script(slice: &Path, limit: Duration, command: &str) -> String {
+    let (slice, seconds) = (slice.display(), limit.as_secs_f64());
+    format!(
+        "sleep {seconds}; for each in {slice}/*/cgroup.freeze {slice}/cgroup.freeze; do echo 0 >$$each; done; exec {command}"
+    )
 }
 
 #[cfg(test)]
@@ -169,6 +171,21 @@ mod tests {
         freezer.thaw().unwrap();
         for path in [slice, service] {
             assert_eq!(fs::read_to_string(path.join("cgroup.freeze")).unwrap(), "0", "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_guard_thaws_the_slice_last_and_whatever_becomes_of_a_service() {
+        let folder = tempfile::tempdir().unwrap();
+        let slice = folder.path().join("photos.slice");
+        cgroup(&slice);
+        cgroup(&slice.join("a.service"));
+        // One that is gone when its turn comes.
+        std::os::unix::fs::symlink("nowhere/cgroup.freeze", slice.join("b.service")).unwrap();
+        let script = script(&slice, Duration::from_millis(1), "true").replace("$$", "$");
+        assert!(std::process::Command::new("sh").args(["-c", &script]).status().unwrap().success());
+        for path in [slice.join("a.service"), slice] {
+            assert_eq!(fs::read_to_string(path.join("cgroup.freeze")).unwrap(), "0\n", "{}", path.display());
         }
     }
 

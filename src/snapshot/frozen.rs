@@ -33,8 +33,8 @@ const SETTLING: Duration = Duration::from_secs(30);
 /// Between two looks at something that is awaited.
 const BETWEEN: Duration = Duration::from_millis(100);
 
-/// Where the guard finds the agent.
-const AGENT: &str = "/usr/bin/photos-agent";
+/// What the guard becomes when it has thawed.
+const THAW: &str = "/usr/bin/photos-agent thaw";
 
 /// systemd's word for a unit that was to be restarted while it was frozen: the restart stays in its queue for good.
 const STUCK: &str = "auto-restart-queued";
@@ -85,8 +85,7 @@ pub(super) async fn shoot_frozen(
     let slice = UnitName::constant(SLICE);
     let freezer = systemd.freezer(&slice).await?;
     let guard = UnitName::constant(format!("photos-thaw-{id}.service"));
-    let limit = LIMIT.as_millis().to_string();
-    let armed = systemd.guard(&guard, &[AGENT, "thaw", "--after", &limit]).await?;
+    let armed = systemd.guard(&guard, &freezer, LIMIT, THAW).await?;
     if let Some(failed) = armed.iter().find(|job| job.result != "done") {
         return Err(StepError::Jobs(vec![format!("{}: {}", failed.unit, failed.result)]));
     }
@@ -95,12 +94,12 @@ pub(super) async fn shoot_frozen(
     let thawed = freezer.thaw();
     let frozen = begun.elapsed();
     // Where one of these fails, the guard is still there.
-    let held = taken?;
     thawed?;
     release(systemd, &slice, &freezer).await?;
-    // It has nothing to do any more, and where it has already done it, it is gone.
+    // It has nothing to do any more, and would thaw the next one; where it has already done it, it is gone.
     let _ = systemd.dismiss(&guard).await;
     start_stuck(systemd, services).await?;
+    let held = taken?;
     if held && frozen < LIMIT { Ok(frozen) } else { Err(StepError::NotHeld { after: frozen }) }
 }
 
@@ -154,23 +153,17 @@ pub(super) async fn refuse_outside(host: &Host, running: &[UnitName]) -> Result<
     if outside.is_empty() { Ok(()) } else { Err(StepError::Outside(outside)) }
 }
 
-/// What the guard does: says that it is ready, waits, and thaws the slice whatever systemd says of it; then has what the
-/// freeze left waiting started. May be done at any time.
-pub async fn thaw(host: &Host, services: &[UnitName], after: Duration, ready: impl FnOnce()) -> Result<(), StepError> {
+/// What the guard becomes: thaws the slice whatever systemd says of it, and has what the freeze left waiting started. May be
+/// done at any time.
+pub async fn thaw(host: &Host, services: &[UnitName]) -> Result<(), StepError> {
     let slice = UnitName::constant(SLICE);
     let systemd = host.systemd().await?;
-    // Where nothing runs, nothing is frozen.
-    let Ok(freezer) = systemd.freezer(&slice).await else {
-        ready();
-        return Ok(());
-    };
-    ready();
-    sleep(after).await;
-    freezer.thaw()?;
-    // The bus may have been lost meanwhile.
-    let systemd = Systemd::connect().await?;
-    release(&systemd, &slice, &freezer).await?;
-    Ok(start_stuck(&systemd, services).await?)
+    // Where there is no control group, nothing runs.
+    if let Ok(freezer) = systemd.freezer(&slice).await {
+        freezer.thaw()?;
+        release(systemd, &slice, &freezer).await?;
+    }
+    Ok(start_stuck(systemd, services).await?)
 }
 
 async fn start_stuck(systemd: &Systemd, services: &[UnitName]) -> Result<(), SystemdError> {

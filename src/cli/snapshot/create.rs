@@ -2,12 +2,10 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
-use crate::agent::notify_ready;
 use crate::cli::Context;
 use crate::cli::apply::{Talk, require_root};
 use crate::cli::failure::Failure;
@@ -75,19 +73,12 @@ fn text(manifest: &Manifest) -> String {
     text
 }
 
-#[derive(Debug, Args)]
-pub(in crate::cli) struct Thaw {
-    /// Wait so long first, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    after: u64,
-}
-
-/// What the guard of a freeze runs: thaws, and starts what the freeze left waiting.
-pub(in crate::cli) async fn thaw(context: &Context, options: &Thaw) -> Result<ExitCode, Failure> {
+/// What the guard of a freeze becomes: thaws, and starts what the freeze left waiting.
+pub(in crate::cli) async fn thaw(context: &Context) -> Result<ExitCode, Failure> {
     let host: Host = context.host()?;
     let applied = Applied::read(&context.root)?;
     let services: Vec<UnitName> = applied.desired.services.into_iter().map(|service| service.unit).collect();
-    snapshot::thaw(&host, &services, Duration::from_millis(options.after), notify_ready)
+    snapshot::thaw(&host, &services)
         .await
         .map_err(|error| Refusal::new("photos.slice", crate::observe::chain(&error), "systemctl thaw photos.slice"))?;
     Ok(ExitCode::SUCCESS)

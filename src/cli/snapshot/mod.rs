@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 use crate::cli::Context;
 use crate::cli::failure::Failure;
 
-pub(super) use create::{Thaw, thaw};
+pub(super) use create::thaw;
 
 /// `snapshot` alone is `snapshot create`.
 #[derive(Debug, Args)]
