@@ -55,6 +55,9 @@ pub enum StorageError {
     /// The kernel accepted the flag and did not keep it, as it does for what is not empty (`ioctl_iflags`(2)).
     #[error("NOCOW did not stay set on {}", .0.display())]
     NocowLost(PathBuf),
+    /// Nothing is decided about a disk that cannot be seen.
+    #[error("{} is not there: is its disk mounted?", .0.display())]
+    Missing(PathBuf),
     /// What was set aside before is still there.
     #[error(
         "{place} was set aside {ASIDES} times; see why its service never comes up (journalctl), then delete {place}.cut-off*",

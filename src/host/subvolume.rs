@@ -11,6 +11,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::host::ioctl;
 use crate::host::storage::{StorageError, io_error};
+use crate::model::SubvolumeUuid;
 
 pub use crate::host::ioctl::{Identity, Newer};
 
@@ -98,6 +99,15 @@ pub fn identify(path: &Path) -> Result<Option<Identity>, StorageError> {
         // Inode 256 of another filesystem.
         Err(error) if error.raw_os_error() == Some(nix::libc::ENOTTY) => Ok(None),
         Err(error) => Err(io_error("identify the subvolume", path)(error)),
+    }
+}
+
+/// The UUID of the filesystem of `path`; none where it is another than BTRFS.
+pub fn filesystem(path: &Path) -> Result<Option<SubvolumeUuid>, StorageError> {
+    let folder = File::open(path).map_err(io_error("open", path))?;
+    match ioctl::filesystem(&folder) {
+        Err(error) if error.raw_os_error() == Some(nix::libc::ENOTTY) => Ok(None),
+        found => found.map_err(io_error("identify the filesystem of", path)),
     }
 }
 

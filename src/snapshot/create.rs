@@ -15,7 +15,7 @@ use crate::host::{Host, files, lock};
 use crate::model::{ActiveState, Root, SnapshotId, Subvolume, UnitName};
 use crate::plan::Gate;
 use crate::record::{Manifest, Outcome, Part, Snapshots};
-use crate::snapshot::debris::remove_all;
+use crate::snapshot::debris::{refuse_missing, remove_all};
 use crate::snapshot::frozen::{refuse_frozen, shoot_frozen};
 use crate::snapshot::{Applied, database, failed, refuse_full, refuse_open_operation, remove_abandoned, remove_debris};
 
@@ -48,12 +48,13 @@ pub async fn create(host: &Host, request: &Request, progress: &mut dyn Progress)
     refuse_frozen(host).await?;
     let applied = Applied::read(&host.root)?;
     let snapshots = applied.snapshots(&host.root);
+    refuse_missing(&host.root, &applied.desired.disks)?;
+    refuse_full(&host.root, &applied.desired.disks)?;
     remove_debris(&host.root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
     // It is no reason against a snapshot, and a later one tries again.
     if let Err(error) = remove_abandoned(host, &applied).await {
         tracing::warn!("what `snapshot verify` left is still there: {}", crate::observe::chain(&error));
     }
-    refuse_full(&host.root, &applied.desired.disks)?;
     let now = Timestamp::now();
     let taken = snapshots.names()?;
     let is_free = |number: &u32| !taken.contains(&SnapshotId::of(now, *number));
@@ -139,6 +140,7 @@ async fn take(
         by: request.by.clone(),
         keep: request.keep,
         frozen_us: u64::try_from(frozen.as_micros()).unwrap_or(u64::MAX),
+        filesystem: subvolume::filesystem(&snapshots.folder(id))?,
         parts,
         release: generation.release.clone(),
         database,

@@ -19,7 +19,7 @@ use crate::config::Loaded;
 use crate::model::{Refusal, Root};
 use crate::observe::{FactsError, facts};
 use crate::record::{Generation, Generations, Pending, Snapshots};
-use crate::stack::{self, Desired};
+use crate::stack::{self, Desired, Disk};
 
 pub use create::{Request, create};
 pub use debris::{remove_debris, tidy};
@@ -65,7 +65,9 @@ impl Applied {
 
     /// Its snapshots.
     pub fn snapshots(&self, root: &Root) -> Snapshots {
-        Snapshots::new(root.join(self.desired.snapshots.as_path()))
+        let folder = |disk: &Disk| root.join(disk.snapshots().as_path());
+        let copies = self.desired.disks.iter().skip(1).map(folder).collect();
+        Snapshots::with_copies(root.join(self.desired.snapshots.as_path()), copies)
     }
 }
 

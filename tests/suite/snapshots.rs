@@ -110,6 +110,30 @@ fn a_list_has_the_newest_first_and_what_changed() {
 }
 
 #[test]
+fn what_lies_on_the_other_disk_alone_is_told() {
+    let root = applied();
+    let text = "[storage]\nroot = \"/var/lib/photos\"\ndatabases = \"/srv/databases\"\n";
+    let record = root.path().join("var/lib/photos-agent/generations/000001.json");
+    let mut generation: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    generation["config"] = json!({ "/etc/photos-agent/config.toml": text });
+    fs::write(&record, generation.to_string()).unwrap();
+    let there = put(root.path(), at("2026-01-01T02:00:00Z"), "v3.2.2");
+    for id in [there.as_str(), "20260102T020000Z", "20260103T020000Z"] {
+        fs::create_dir_all(root.path().join("srv/databases/.snapshots").join(id)).unwrap();
+    }
+    let list = out(root.path(), 0, &["list"]);
+    assert!(
+        list.contains("/srv/databases/.snapshots: parts of 2 snapshots without a manifest, like 20260103T020000Z"),
+        "{list}"
+    );
+    fs::remove_dir_all(root.path().join(AT)).unwrap();
+    let list = out(root.path(), 0, &["list"]);
+    assert!(list.contains("parts of 3 snapshots") && !list.contains("There is no snapshot yet"), "{list}");
+    let json: Value = serde_json::from_str(&out(root.path(), 0, &["list", "--json"])).unwrap();
+    assert_eq!(json["strangers"][0]["snapshots"][0], there.as_str());
+}
+
+#[test]
 fn a_dry_run_has_a_line_for_each_of_ten_thousand() {
     let root = applied();
     let first = at("2025-01-01T00:30:00Z");

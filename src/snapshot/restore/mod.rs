@@ -201,7 +201,9 @@ fn refuse_first_starts(root: &Root, disks: &[RestoredDisk]) -> Result<(), ApplyE
 
 /// The snapshot that is meant.
 fn find(snapshots: &Snapshots, which: &str) -> Result<SnapshotId, ApplyError> {
-    let whole: Vec<SnapshotId> = snapshots.names()?.into_iter().filter(|id| snapshots.is_whole(id)).collect();
+    // One that cannot be looked at is one: whoever reads its manifest says why.
+    let is_one = |id: &SnapshotId| snapshots.is_whole(id).unwrap_or(true);
+    let whole: Vec<SnapshotId> = snapshots.names()?.into_iter().filter(is_one).collect();
     choose(whole, which).map_err(|why| {
         refused(Refusal::new(format!("snapshot `{which}`"), why, "name one of: photos-agent snapshot list"))
     })

@@ -123,7 +123,8 @@ fn choose(snapshots: &Snapshots, which: &Which) -> Result<Manifest, ApplyError> 
     let id = match which {
         Which::This(id) => id.clone(),
         Which::Latest => {
-            let newest = snapshots.names()?.into_iter().rev().find(|id| snapshots.is_whole(id));
+            let is_one = |id: &SnapshotId| snapshots.is_whole(id).unwrap_or(true);
+            let newest = snapshots.names()?.into_iter().rev().find(is_one);
             newest.ok_or_else(|| refused("latest".to_owned(), "there is no snapshot", "photos-agent snapshot"))?
         }
     };
