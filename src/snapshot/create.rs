@@ -18,6 +18,7 @@ use crate::record::{Manifest, Outcome, Part, Snapshots};
 use crate::snapshot::debris::{refuse_missing, remove_all};
 use crate::snapshot::frozen::{refuse_frozen, shoot_frozen};
 use crate::snapshot::{Applied, database, failed, refuse_full, refuse_open_operation, remove_abandoned, remove_debris};
+use crate::stack::Disk;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,17 +74,26 @@ pub async fn create(host: &Host, request: &Request, progress: &mut dyn Progress)
         }
         Err(source) => {
             let reason = crate::observe::chain(&source);
-            if let Err(left) = remove_all(&host.root, &applied.desired.disks, &id) {
-                tracing::warn!("what was taken of it is left to the next one: {}", crate::observe::chain(&left));
-            }
+            throw_away(&host.root, &applied.desired.disks, &snapshots, &id);
             operation.finish(Outcome::Failed(reason), None)?;
             Err(ApplyError::Step { step, source: Box::new(source) })
         }
     }
 }
 
+/// What was taken of one that failed. Its manifest may be there, although to write it was an error: it goes first, or the
+/// parts stay.
+fn throw_away(root: &Root, disks: &[Disk], snapshots: &Snapshots, id: &SnapshotId) {
+    let forgotten = snapshots.forget(id).map_err(StepError::from);
+    let removed = forgotten.and_then(|()| Ok(remove_all(root, disks, id)?));
+    if let Err(left) = removed {
+        let why = crate::observe::chain(&left);
+        tracing::warn!("what was taken of snapshot {id} is left to the next command on snapshots: {why}");
+    }
+}
+
 fn places(root: &Root, applied: &Applied, id: &SnapshotId, whole: bool) -> Vec<Place> {
-    let of = |disk: &crate::stack::Disk, part: Subvolume| {
+    let of = |disk: &Disk, part: Subvolume| {
         let live = root.join(disk.live().join(part.name()).as_path());
         Place { part, live, shot: root.join(disk.shot(id, part).as_path()) }
     };
@@ -162,4 +172,33 @@ fn identify(place: &Place) -> Result<(Subvolume, Part), StorageError> {
     }
     let (uuid, of) = found.uuid.zip(found.parent).ok_or_else(unknown)?;
     Ok((place.part, Part { uuid, of, generation: found.made_in }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::model::HostPath;
+    use crate::record::MANIFEST;
+
+    #[test]
+    fn what_may_have_a_manifest_keeps_its_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        let base: HostPath = "/photos".parse().unwrap();
+        let disks = [Disk { base, subvolumes: vec![Subvolume::Media] }];
+        let id: SnapshotId = "20261121T020000Z".parse().unwrap();
+        let snapshots = Snapshots::new(folder.path().join("photos/.snapshots"));
+        let (part, manifest) = (snapshots.folder(&id).join("media"), snapshots.folder(&id).join(MANIFEST));
+        fs::create_dir_all(&part).unwrap();
+        // What cannot be unlinked.
+        fs::create_dir(&manifest).unwrap();
+        throw_away(&root, &disks, &snapshots, &id);
+        assert!(part.exists());
+        fs::remove_dir(&manifest).unwrap();
+        fs::write(&manifest, "{}").unwrap();
+        throw_away(&root, &disks, &snapshots, &id);
+        assert!(!snapshots.folder(&id).exists());
+    }
 }
