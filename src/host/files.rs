@@ -107,7 +107,7 @@ pub fn write(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
     sync_folder(path)
 }
 
-/// Writes a file that is not there yet, with its folders. Durable when the filesystem commits, and not before.
+/// Writes a file that is not there yet, with its folders. Durable when the filesystem is flushed, see [`commit`].
 pub fn create(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
     use std::os::unix::fs::OpenOptionsExt;
     make_parent(path)?;

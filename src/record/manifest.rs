@@ -152,7 +152,8 @@ impl Snapshots {
         write(&self.folder(&proof.snapshot).join(PROOF), proof)
     }
 
-    /// Writes the texts and returns their hashes. On disk when the filesystem commits.
+    /// Writes the texts and returns their hashes. On disk when the filesystem is flushed (`syncfs`(2)), and not by a
+    /// commit of BTRFS alone: whoever calls it flushes before [`Snapshots::put`].
     pub fn write_texts(
         &self,
         id: &SnapshotId,
@@ -230,6 +231,24 @@ mod tests {
         snapshots.put(&manifest).unwrap();
         snapshots.forget(id).unwrap();
         assert!(!there("root") && !there("databases"));
+    }
+
+    #[test]
+    fn a_text_that_is_not_what_it_was_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::new(folder.path().to_owned());
+        let mut manifest: Manifest = serde_json::from_str(TEXT).unwrap();
+        let path = "/etc/photos-agent/config.toml";
+        let texts = BTreeMap::from([(path.to_owned(), "[immich]\n".to_owned())]);
+        manifest.texts = snapshots.write_texts(&manifest.id, &texts).unwrap();
+        assert_eq!(snapshots.text(&manifest, path).unwrap().as_deref(), Some("[immich]\n"));
+        let file = below(&snapshots.folder(&manifest.id).join(TEXTS), path);
+        for damaged in ["", "[immich]"] {
+            std::fs::write(&file, damaged).unwrap();
+            assert_eq!(snapshots.text(&manifest, path).unwrap(), None, "{damaged:?}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(snapshots.text(&manifest, path).unwrap(), None);
     }
 
     #[test]

@@ -113,6 +113,11 @@ async fn take(
     for place in places {
         subvolume::make_private_folder(place.shot.parent().unwrap_or(&place.shot))?;
     }
+    let generation = &applied.generation;
+    let files = generation.files.iter().map(|(path, text)| (path.to_string(), text.clone()));
+    let texts = generation.config.clone().into_iter().chain(files).collect();
+    // Before the disks are flushed, and the flush is theirs too: a commit alone writes out no text, only that there is one.
+    let texts = snapshots.write_texts(id, &texts)?;
     let services: Vec<UnitName> = applied.desired.services.iter().map(|service| service.unit.clone()).collect();
     let states = host.systemd().await?.units(&services).await?;
     let runs = states.values().any(|state| !matches!(state.active, ActiveState::Inactive | ActiveState::Failed));
@@ -134,10 +139,6 @@ async fn take(
     let created = Timestamp::now();
 
     let parts = places.iter().map(identify).collect::<Result<BTreeMap<_, _>, _>>()?;
-    let generation = &applied.generation;
-    let files = generation.files.iter().map(|(path, text)| (path.to_string(), text.clone()));
-    let texts = generation.config.clone().into_iter().chain(files).collect();
-    let texts = snapshots.write_texts(id, &texts)?;
     for disk in &applied.desired.disks {
         subvolume::commit(&host.root.join(disk.snapshots().as_path()))?;
     }

@@ -8,7 +8,7 @@ use crate::host::lock::{self, Lock, Sharing};
 use crate::host::storage::{self, StorageError};
 use crate::host::{Host, files, kernel, subvolume};
 use crate::model::{ImageRef, PostgresMajor, Refusal, SnapshotId, Subvolume};
-use crate::record::{Finding, Manifest, Snapshots};
+use crate::record::{Finding, Manifest, RecordError, Snapshots};
 use crate::snapshot::verify::{Which, image_of};
 use crate::snapshot::{Applied, failed, refuse_full};
 use crate::stack::throwaway::Throwaway;
@@ -95,6 +95,21 @@ impl Bench {
             Finding::Passed { detail: format!("{} subvolumes as they were taken", self.manifest.parts.len()) }
         } else {
             Finding::Failed { why: wrong.join(", ") }
+        })
+    }
+
+    /// Whether units and configuration of the moment are there as they were.
+    pub(super) fn texts(&self) -> Result<Finding, RecordError> {
+        let mut wrong = Vec::new();
+        for path in self.manifest.texts.keys() {
+            if self.snapshots.text(&self.manifest, path)?.is_none() {
+                wrong.push(path.as_str());
+            }
+        }
+        Ok(if wrong.is_empty() {
+            Finding::Passed { detail: format!("{} texts as they were", self.manifest.texts.len()) }
+        } else {
+            Finding::Failed { why: format!("missing or damaged: {}", wrong.join(", ")) }
         })
     }
 
