@@ -244,6 +244,12 @@ pub fn mounts_below(path: &Path) -> Result<Vec<PathBuf>, StorageError> {
     Ok(targets.filter(|target| target.starts_with(&folder)).collect())
 }
 
+/// What is mounted below `path`, and not at it.
+pub fn mounts_within(path: &Path) -> Result<Vec<PathBuf>, StorageError> {
+    let folder = path.canonicalize().map_err(io_error("resolve", path))?;
+    Ok(mounts_below(&folder)?.into_iter().filter(|mounted| *mounted != folder).collect())
+}
+
 /// Room on a filesystem, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Space {

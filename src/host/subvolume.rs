@@ -117,10 +117,10 @@ pub fn newer(path: &Path, transaction: u64) -> Result<Newer, StorageError> {
     ioctl::newer(&folder, transaction).map_err(io_error("count what is new in", path))
 }
 
-/// Whether subvolumes lie within the one at `path`, which no clone of it holds.
-pub fn has_children(path: &Path) -> Result<bool, StorageError> {
+/// The subvolumes within the one at `path`, by their paths in it: no clone of it holds what they hold.
+pub fn children(path: &Path) -> Result<Vec<PathBuf>, StorageError> {
     let folder = File::open(path).map_err(io_error("open", path))?;
-    ioctl::has_children(&folder).map_err(io_error("look for subvolumes in", path))
+    ioctl::children(&folder).map_err(io_error("look for subvolumes in", path))
 }
 
 /// A folder like `model`: its owner and mode.

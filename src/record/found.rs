@@ -28,6 +28,9 @@ pub struct Summary {
     pub reason: String,
     /// Never pruned.
     pub keep: bool,
+    /// Folders of the live trees that it is without.
+    #[serde(default)]
+    pub holes: Vec<String>,
     /// Immich's release.
     pub release: String,
     /// The images, at their digests.

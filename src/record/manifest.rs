@@ -46,6 +46,9 @@ pub struct Manifest {
     pub filesystem: Option<SubvolumeUuid>,
     /// The subvolumes.
     pub parts: BTreeMap<Subvolume, Part>,
+    /// Folders of the live trees that it is without: subvolumes of their own, and mounts.
+    #[serde(default)]
+    pub holes: Vec<String>,
     /// Immich's release.
     pub release: String,
     /// What the database said of itself just before; none where it did not run or did not answer.

@@ -17,6 +17,7 @@ use crate::plan::Gate;
 use crate::record::{Manifest, Outcome, Part, Snapshots};
 use crate::snapshot::debris::{refuse_missing, remove_all};
 use crate::snapshot::frozen::{refuse_frozen, shoot_frozen};
+use crate::snapshot::holes::holes;
 use crate::snapshot::{Applied, database, failed, refuse_full, refuse_open_operation, remove_abandoned, remove_debris};
 use crate::stack::Disk;
 
@@ -118,6 +119,7 @@ async fn take(
     let texts = generation.config.clone().into_iter().chain(files).collect();
     // Before the disks are flushed, and the flush is theirs too: a commit alone writes out no text, only that there is one.
     let texts = snapshots.write_texts(id, &texts)?;
+    let holes = holes(&host.root, &applied.desired.disks, |part| places.iter().any(|place| place.part == part))?;
     let services: Vec<UnitName> = applied.desired.services.iter().map(|service| service.unit.clone()).collect();
     let states = host.systemd().await?.units(&services).await?;
     let runs = states.values().any(|state| !matches!(state.active, ActiveState::Inactive | ActiveState::Failed));
@@ -153,6 +155,7 @@ async fn take(
         frozen_us: u64::try_from(frozen.as_micros()).unwrap_or(u64::MAX),
         filesystem: subvolume::filesystem(&snapshots.folder(id))?,
         parts,
+        holes,
         release: generation.release.clone(),
         database,
         generation: generation.number,

@@ -84,6 +84,19 @@ fn a_list_has_the_newest_first_and_what_changed() {
     fs::write(broken.join("manifest.json"), "{").unwrap();
     fs::create_dir(root.path().join(AT).join("20260102T130000Z")).unwrap();
     fs::create_dir(root.path().join(AT).join("mine")).unwrap();
+    // One that somebody's disk in the library had no part in.
+    let at_that = at("2026-01-02T03:00:00Z");
+    let mut text = manifest(&SnapshotId::of(at_that, 1), at_that, "v3.2.2");
+    text["holes"] = json!(["/var/lib/photos/live/media/library", "/var/lib/photos/live/media/two"]);
+    let folder = root.path().join(AT).join(SnapshotId::of(at_that, 1).as_str());
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("manifest.json"), text.to_string()).unwrap();
+    let list = out(root.path(), 0, &["list"]);
+    let holes = "WITHOUT /var/lib/photos/live/media/library, /var/lib/photos/live/media/two";
+    assert_eq!(list.lines().filter(|line| line.contains(holes)).count(), 1, "{list}");
+    let shown = out(root.path(), 0, &["show", "20260102T03"]);
+    assert!(shown.contains("WITHOUT    /var/lib/photos/live/media/library\nWITHOUT "), "{shown}");
+    fs::remove_dir_all(&folder).unwrap();
 
     let list = out(root.path(), 0, &["list"]);
     let lines: Vec<&str> = list.lines().collect();

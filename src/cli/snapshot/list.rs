@@ -15,7 +15,7 @@ use crate::host::quota::Size;
 use crate::model::{HostPath, Root, SnapshotId};
 use crate::record::{Found, RecordError, Snapshots, Summary};
 use crate::snapshot::replaced::{self, Replaced};
-use crate::snapshot::{Applied, Sizes, why_left};
+use crate::snapshot::{Applied, Sizes, name_holes, why_left};
 use crate::stack::Disk;
 
 #[derive(Serialize)]
@@ -139,6 +139,9 @@ fn text(body: &Body, now: Timestamp) -> String {
         if let Some(unfit) = &row.unfit {
             let _ = write!(text, "of no use: {unfit}");
         }
+        if let Some(holes) = row.summary.as_ref().map(|summary| &summary.holes).filter(|holes| !holes.is_empty()) {
+            let _ = write!(text, "  WITHOUT {}", name_holes(holes));
+        }
         if !row.changes.is_empty() {
             let _ = write!(text, "  ({})", row.changes.join(", "));
         }
@@ -206,6 +209,7 @@ mod tests {
             debris: Vec::new(),
             strangers: Vec::new(),
         };
+        assert!(serde_json::to_value(&body).unwrap()["snapshots"][0]["summary"]["holes"].is_array());
         let text = text(&body, "2026-11-21T03:30:00Z".parse().unwrap());
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("20261121T020000Z-12  2026-11-2"), "{text}");

@@ -17,7 +17,7 @@ use crate::host::{Host, files, lock};
 use crate::model::{HostPath, ImageRef, Refusal, Restore, RestoredDisk, Root, Service, SnapshotId, Subvolume, Tree};
 use crate::plan::going_back::{parts, warnings};
 use crate::record::{History, Manifest, Pending, Snapshots, is_first_start};
-use crate::snapshot::{Applied, failed, refuse_full};
+use crate::snapshot::{Applied, failed, name_holes, refuse_full};
 use crate::stack::Desired;
 
 /// What is asked for.
@@ -136,6 +136,10 @@ pub async fn foresee(host: &Host, wish: &Wish) -> Result<Prospect, ApplyError> {
     warnings.extend(trees.warnings);
     if manifest.database.is_none() && back.contains(&Subvolume::Postgres) {
         warnings.push("the database did not run when it was taken, or did not answer".to_owned());
+    }
+    if !manifest.holes.is_empty() {
+        let holes = name_holes(&manifest.holes);
+        warnings.push(format!("the snapshot is without {holes}: what lay there then does not come back"));
     }
     Ok(Prospect {
         created: manifest.created,

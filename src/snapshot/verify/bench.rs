@@ -10,7 +10,7 @@ use crate::host::{Host, files, kernel, subvolume};
 use crate::model::{ImageRef, PostgresMajor, Refusal, SnapshotId, Subvolume};
 use crate::record::{Finding, Manifest, RecordError, Snapshots};
 use crate::snapshot::verify::{Which, image_of};
-use crate::snapshot::{Applied, failed, refuse_full};
+use crate::snapshot::{Applied, failed, name_holes, refuse_full};
 use crate::stack::throwaway::Throwaway;
 use crate::stack::{self, Disk};
 
@@ -111,6 +111,13 @@ impl Bench {
         } else {
             Finding::Failed { why: format!("missing or damaged: {}", wrong.join(", ")) }
         })
+    }
+
+    /// What it was without from the first; none where there is nothing to say.
+    pub(super) fn holes(&self) -> Option<Finding> {
+        let holes = &self.manifest.holes;
+        let why = || format!("it is without {}, which nobody can put back from it", name_holes(holes));
+        (!holes.is_empty()).then(|| Finding::NotChecked { why: why() })
     }
 
     /// Throws away what was made.
