@@ -32,7 +32,7 @@ fn sync_of_manifest(host: &Host) -> u64 {
     host.ok(&format!("strace -f -y -qq -o {calls} -e trace=fsync photos-agent snapshot >/dev/null"));
     let number = host.ok(&format!(
         "main=$(grep '{PHOTOS}/.snapshots/[0-9TZ-]*>' {calls} | tail -n 1 | cut -d' ' -f1); \
-         grep \"^$main \" {calls} | grep -n '{PHOTOS}/.snapshots/[0-9TZ-]*>' | tail -n 1 | cut -d: -f1"
+         grep \"^$main .*fsync(\" {calls} | grep -n '{PHOTOS}/.snapshots/[0-9TZ-]*>' | tail -n 1 | cut -d: -f1"
     ));
     number.parse().expect("it syncs the folder")
 }
