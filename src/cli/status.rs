@@ -20,6 +20,7 @@ use crate::host::{Host, immich};
 use crate::model::{ActiveState, HostPath, LoadState, Refusal, Room, Service, UnitName, UnitState};
 use crate::plan::Plan;
 use crate::record::{Found, Generations, Snapshots, Summary, Trials, trials};
+use crate::snapshot::name_holes;
 
 #[derive(Serialize)]
 struct Body {
@@ -120,10 +121,12 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     let server = Service::Server.unit();
     let silent = services.iter().any(|row| row.masked && row.unit.as_str() == server);
     let open = open::look(&context.root)?;
+    let snapshots = snapshots(context, &survey);
+    let lacks = snapshots.as_ref().and_then(|taken| lacks(taken.newest.as_ref()?));
     let proofs = trials(&context.root)?;
     let doubted = proofs.last.as_ref().is_some_and(|trial| !trial.proven);
     Ok(Body {
-        well: is_well(&services, answers || silent, plan, &open) && !doubted,
+        well: is_well(&services, answers || silent, plan, &open) && !doubted && lacks.is_none(),
         release: settings.immich.version.to_string(),
         generation: Generations::new(&context.root).numbers()?.into_iter().max(),
         target: row(&survey.desired.target, None, None),
@@ -131,13 +134,13 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         listen,
         answers,
         storage: storage(context, settings),
-        snapshots: snapshots(context, &survey),
+        snapshots,
         proofs,
         busy: open.busy,
         open_operation: open.operation,
         pending_steps: plan.steps.iter().map(|planned| planned.step.to_string()).collect(),
         refusals: plan.refusals.clone(),
-        concerns: plan.concerns.clone(),
+        concerns: plan.concerns.iter().cloned().chain(lacks).collect(),
         notes: plan.notes.clone(),
     })
 }
@@ -179,6 +182,16 @@ fn snapshots(context: &Context, survey: &Survey) -> Option<Taken> {
     let count = all.iter().filter(|(_, found)| *found != Found::Debris).count();
     let whole = all.into_iter().filter_map(|(_, found)| if let Found::Whole(one) = found { Some(one) } else { None });
     Some(Taken { count, newest: whole.max_by_key(|summary| summary.created) })
+}
+
+/// The concern that photographs are in no snapshot.
+fn lacks(newest: &Summary) -> Option<Refusal> {
+    let why = || {
+        format!("is without {}: subvolumes of their own or mounts, which no snapshot holds", name_holes(&newest.holes))
+    };
+    let remedy = "copy what lies there into plain folders of the live tree, or mount it elsewhere and see to copies of it \
+                  yourself; then: photos-agent snapshot";
+    (!newest.holes.is_empty()).then(|| Refusal::new(format!("snapshot {}", newest.id), why(), remedy))
 }
 
 fn state(survey: &Survey, unit: &UnitName) -> UnitState {

@@ -64,6 +64,15 @@ pub fn look(path: &Path) -> Result<Option<FileState>, FileError> {
     Ok(Some(FileState { text: text.unwrap_or_default(), kind, uid: found.uid(), gid: found.gid(), mode }))
 }
 
+/// Whether there is anything at `path`. Only the system's word that there is nothing is a no.
+pub fn is_there(path: &Path) -> Result<bool, FileError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(failed("look at", path)(error)),
+    }
+}
+
 /// Names in a folder, sorted; none where the folder is missing.
 pub fn list(folder: &Path) -> Result<Vec<String>, FileError> {
     let entries = match fs::read_dir(folder) {
@@ -98,7 +107,7 @@ pub fn write(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
     sync_folder(path)
 }
 
-/// Writes a file that is not there yet, with its folders. Durable when the filesystem commits, and not before.
+/// Writes a file that is not there yet, with its folders. Durable when the filesystem is flushed, see [`commit`].
 pub fn create(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
     use std::os::unix::fs::OpenOptionsExt;
     make_parent(path)?;

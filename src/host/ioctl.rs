@@ -5,10 +5,12 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use nix::libc;
 use serde::Serialize;
@@ -149,8 +151,18 @@ mod raw {
         pub align: [u8; 7],
     }
 
+    /// `struct btrfs_ioctl_ino_lookup_user_args`
+    #[repr(C)]
+    pub struct ChildPath {
+        pub parent: u64,
+        pub tree: u64,
+        pub name: [u8; 256],
+        pub path: [u8; 3824],
+    }
+
     nix::ioctl_readwrite_bad!(tree_search, nix::request_code_readwrite!(0x94, 17, SEARCH_HEAD), Search);
     nix::ioctl_readwrite!(children, 0x94, 61, Children);
+    nix::ioctl_readwrite!(child_path, 0x94, 62, ChildPath);
     // FS_IOC_GETFLAGS and FS_IOC_SETFLAGS: declared with `long`, though `int` is moved.
     nix::ioctl_read!(get_flags, b'f', 1, libc::c_long);
     nix::ioctl_write_ptr!(set_flags, b'f', 2, libc::c_long);
@@ -411,18 +423,35 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
 }
 
-/// Whether there are subvolumes within the subvolume of `folder`: no snapshot of it holds what they hold.
-pub fn has_children(folder: &File) -> io::Result<bool> {
+/// The subvolumes within the subvolume of `folder`, of which no snapshot of it holds anything, by their paths in it; the
+/// first 255.
+pub fn children(folder: &File) -> io::Result<Vec<PathBuf>> {
     let mut children = raw::Children { first: 0, roots: [[0; 2]; 255], count: 0, align: [0; 7] };
     // SAFETY: the descriptor is open for the call, and the kernel writes one such structure.
     match unsafe { raw::children(folder.as_raw_fd(), &raw mut children) } {
         // There are more than fit.
-        Err(nix::errno::Errno::EOVERFLOW) => Ok(true),
-        result => {
-            result?;
-            Ok(children.count > 0)
-        }
+        Ok(_) | Err(nix::errno::Errno::EOVERFLOW) => {}
+        Err(errno) => return Err(errno.into()),
     }
+    let found = children.roots.iter().take(children.count.into());
+    found.filter_map(|[tree, parent]| child_path(folder, *tree, *parent).transpose()).collect()
+}
+
+/// The path of the subvolume `tree` in that of `folder`, where it lies in the folder with the number `parent`; none where
+/// it is gone by now.
+fn child_path(folder: &File, tree: u64, parent: u64) -> io::Result<Option<PathBuf>> {
+    let mut answer = Box::new(raw::ChildPath { parent, tree, name: [0; 256], path: [0; 3824] });
+    // SAFETY: the descriptor is open for the call, and the kernel reads and writes one such structure.
+    match unsafe { raw::child_path(folder.as_raw_fd(), &raw mut *answer) } {
+        Ok(_) => {}
+        Err(nix::errno::Errno::ENOENT) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    }
+    let text = |bytes: &[u8]| {
+        let text = CStr::from_bytes_until_nul(bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+        Ok::<_, io::Error>(PathBuf::from(OsStr::from_bytes(text.to_bytes())))
+    };
+    Ok(Some(text(&answer.path)?.join(text(&answer.name)?)))
 }
 
 #[cfg(test)]
@@ -433,6 +462,7 @@ mod tests {
     fn structures_have_the_kernels_sizes() {
         assert_eq!(size_of::<raw::Search>() - SEARCHED_AT_ONCE, 112);
         assert_eq!(size_of::<raw::Children>(), 4096);
+        assert_eq!(size_of::<raw::ChildPath>(), 4096);
         assert_eq!(size_of::<raw::VolumeArgs>(), 4096);
     }
 

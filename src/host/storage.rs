@@ -55,6 +55,9 @@ pub enum StorageError {
     /// The kernel accepted the flag and did not keep it, as it does for what is not empty (`ioctl_iflags`(2)).
     #[error("NOCOW did not stay set on {}", .0.display())]
     NocowLost(PathBuf),
+    /// Nothing is decided about a disk that cannot be seen.
+    #[error("{} is not there: is its disk mounted?", .0.display())]
+    Missing(PathBuf),
     /// What was set aside before is still there.
     #[error(
         "{place} was set aside {ASIDES} times; see why its service never comes up (journalctl), then delete {place}.cut-off*",
@@ -239,6 +242,12 @@ pub fn mounts_below(path: &Path) -> Result<Vec<PathBuf>, StorageError> {
     let text = fs::read_to_string(table).map_err(io_error("read", table))?;
     let targets = text.lines().filter_map(|line| line.split(' ').nth(4)).map(|target| PathBuf::from(unescape(target)));
     Ok(targets.filter(|target| target.starts_with(&folder)).collect())
+}
+
+/// What is mounted below `path`, and not at it.
+pub fn mounts_within(path: &Path) -> Result<Vec<PathBuf>, StorageError> {
+    let folder = path.canonicalize().map_err(io_error("resolve", path))?;
+    Ok(mounts_below(&folder)?.into_iter().filter(|mounted| *mounted != folder).collect())
 }
 
 /// Room on a filesystem, in bytes.

@@ -11,6 +11,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::host::ioctl;
 use crate::host::storage::{StorageError, io_error};
+use crate::model::SubvolumeUuid;
 
 pub use crate::host::ioctl::{Identity, Newer};
 
@@ -101,16 +102,25 @@ pub fn identify(path: &Path) -> Result<Option<Identity>, StorageError> {
     }
 }
 
+/// The UUID of the filesystem of `path`; none where it is another than BTRFS.
+pub fn filesystem(path: &Path) -> Result<Option<SubvolumeUuid>, StorageError> {
+    let folder = File::open(path).map_err(io_error("open", path))?;
+    match ioctl::filesystem(&folder) {
+        Err(error) if error.raw_os_error() == Some(nix::libc::ENOTTY) => Ok(None),
+        found => found.map_err(io_error("identify the filesystem of", path)),
+    }
+}
+
 /// Files of the subvolume at `path` that were touched after `transaction`.
 pub fn newer(path: &Path, transaction: u64) -> Result<Newer, StorageError> {
     let folder = File::open(path).map_err(io_error("open", path))?;
     ioctl::newer(&folder, transaction).map_err(io_error("count what is new in", path))
 }
 
-/// Whether subvolumes lie within the one at `path`, which no clone of it holds.
-pub fn has_children(path: &Path) -> Result<bool, StorageError> {
+/// The subvolumes within the one at `path`, by their paths in it: no clone of it holds what they hold.
+pub fn children(path: &Path) -> Result<Vec<PathBuf>, StorageError> {
     let folder = File::open(path).map_err(io_error("open", path))?;
-    ioctl::has_children(&folder).map_err(io_error("look for subvolumes in", path))
+    ioctl::children(&folder).map_err(io_error("look for subvolumes in", path))
 }
 
 /// A folder like `model`: its owner and mode.

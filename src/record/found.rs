@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::many::read_each;
 use crate::model::{Service, SnapshotId};
-use crate::record::manifest::{NAME, Snapshots};
+use crate::record::manifest::{MANIFEST, Snapshots};
 use crate::record::{Format, RecordError, SCHEMA};
 
 /// What a list needs of a manifest.
@@ -28,6 +28,9 @@ pub struct Summary {
     pub reason: String,
     /// Never pruned.
     pub keep: bool,
+    /// Folders of the live trees that it is without.
+    #[serde(default)]
+    pub holes: Vec<String>,
     /// Immich's release.
     pub release: String,
     /// The images, at their digests.
@@ -54,7 +57,7 @@ impl Snapshots {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let paths: Vec<String> = ids.iter().map(|id| format!("{id}/{NAME}")).collect();
+        let paths: Vec<String> = ids.iter().map(|id| format!("{id}/{MANIFEST}")).collect();
         let found = read_each(self.base(), &paths, understand)?;
         let is_its_own = |id: &SnapshotId, found: Found| match found {
             Found::Whole(summary) if summary.id != *id => Found::Damaged(format!("it is that of {}", summary.id)),
@@ -95,7 +98,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let put = |id: &str, text: &str| {
             std::fs::create_dir(folder.path().join(id)).unwrap();
-            std::fs::write(folder.path().join(id).join(NAME), text).unwrap();
+            std::fs::write(folder.path().join(id).join(MANIFEST), text).unwrap();
         };
         put("20261121T020000Z", TEXT);
         put("20261122T020000Z", TEXT);

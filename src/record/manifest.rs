@@ -1,6 +1,7 @@
 //! Manifests: what a snapshot is of. A folder of a snapshot without one is debris.
 //!
-//! It is written last and removed first, so that what has one is whole. Texts of units and configuration lie beside it as
+//! It is written last and removed first, so that what has one is whole. On every other disk that has parts of it lies a
+//! copy, written before it and removed before it: what has a copy is no debris, even while the first disk is away. Texts of units and configuration lie beside it as
 //! files; the manifest has their hashes.
 
 use std::collections::BTreeMap;
@@ -11,12 +12,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::host::files;
+use crate::host::files::{self, FileError};
 use crate::model::{ImageRef, Service, SnapshotId, Subvolume, SubvolumeUuid};
 use crate::record::{PROOF, Proof, RecordError, SCHEMA, read, write};
 
 /// Its name in the snapshot's folder.
-pub(super) const NAME: &str = "manifest.json";
+pub const MANIFEST: &str = "manifest.json";
 
 /// The folder of texts beside it, each under its absolute path.
 pub const TEXTS: &str = "stack";
@@ -40,8 +41,14 @@ pub struct Manifest {
     pub keep: bool,
     /// How long the services stood still, in microseconds; 0 where none ran.
     pub frozen_us: u64,
+    /// The filesystem that the manifest itself lies on: its copies say by it where they belong.
+    #[serde(default)]
+    pub filesystem: Option<SubvolumeUuid>,
     /// The subvolumes.
     pub parts: BTreeMap<Subvolume, Part>,
+    /// Folders of the live trees that it is without: subvolumes of their own, and mounts.
+    #[serde(default)]
+    pub holes: Vec<String>,
     /// Immich's release.
     pub release: String,
     /// What the database said of itself just before; none where it did not run or did not answer.
@@ -85,12 +92,19 @@ pub struct DatabaseFacts {
 #[derive(Debug, Clone)]
 pub struct Snapshots {
     folder: PathBuf,
+    /// Those of the other disks.
+    copies: Vec<PathBuf>,
 }
 
 impl Snapshots {
-    /// Those in `folder`, that of the first disk.
+    /// Those in `folder`, that of the first disk, to be looked at.
     pub const fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, copies: Vec::new() }
+    }
+
+    /// The same, with the folders of the other disks, which get copies of the manifests.
+    pub const fn with_copies(folder: PathBuf, copies: Vec<PathBuf>) -> Self {
+        Self { folder, copies }
     }
 
     pub(super) fn base(&self) -> &Path {
@@ -113,19 +127,22 @@ impl Snapshots {
         read(&self.path(id))
     }
 
-    /// Whether it is whole, be its manifest understood or not.
-    pub fn is_whole(&self, id: &SnapshotId) -> bool {
-        self.path(id).symlink_metadata().is_ok()
+    /// Whether it is whole, be its manifest understood or not. A disk that does not answer has not said no.
+    pub fn is_whole(&self, id: &SnapshotId) -> Result<bool, FileError> {
+        files::is_there(&self.path(id))
     }
 
     /// Makes it whole, durable on return.
     pub fn put(&self, manifest: &Manifest) -> Result<(), RecordError> {
-        write(&self.path(&manifest.id), &Manifest { schema: SCHEMA, ..manifest.clone() })
+        let manifest = Manifest { schema: SCHEMA, ..manifest.clone() };
+        let own = self.path(&manifest.id);
+        self.copies_of(&manifest.id).chain([own]).try_for_each(|path| write(&path, &manifest))
     }
 
-    /// Makes it debris, durable on return.
+    /// Makes it debris, durable on return; where that fails, it may be whole still.
     pub fn forget(&self, id: &SnapshotId) -> Result<(), RecordError> {
-        Ok(files::remove(&self.path(id))?)
+        let own = self.path(id);
+        Ok(self.copies_of(id).chain([own]).try_for_each(|path| files::remove(&path))?)
     }
 
     /// What came of the last trial of one; none where it was never tried.
@@ -138,7 +155,8 @@ impl Snapshots {
         write(&self.folder(&proof.snapshot).join(PROOF), proof)
     }
 
-    /// Writes the texts and returns their hashes. On disk when the filesystem commits.
+    /// Writes the texts and returns their hashes. On disk when the filesystem is flushed (`syncfs`(2)), and not by a
+    /// commit of BTRFS alone: whoever calls it flushes before [`Snapshots::put`].
     pub fn write_texts(
         &self,
         id: &SnapshotId,
@@ -161,7 +179,11 @@ impl Snapshots {
     }
 
     fn path(&self, id: &SnapshotId) -> PathBuf {
-        self.folder(id).join(NAME)
+        self.folder(id).join(MANIFEST)
+    }
+
+    fn copies_of(&self, id: &SnapshotId) -> impl Iterator<Item = PathBuf> {
+        self.copies.iter().map(move |folder| folder.join(id.as_str()).join(MANIFEST))
     }
 }
 
@@ -175,4 +197,70 @@ fn hash(text: &str) -> String {
         let _ = write!(hexadecimal, "{byte:02x}");
         hexadecimal
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{"schema": 1, "id": "20261121T020000Z", "created": "2026-11-21T02:00:00Z", "reason": "scheduled",
+        "command": "photos-agent snapshot", "by": "root", "keep": false, "frozen_us": 1, "parts": {}, "release": "v3.2.2",
+        "database": null, "generation": 1, "images": {}, "texts": {}, "agent": "0.1.0"}"#;
+
+    #[test]
+    fn copies_are_written_first_and_removed_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |disk: &str| folder.path().join(disk);
+        let snapshots = Snapshots::with_copies(at("root"), vec![at("databases")]);
+        let manifest: Manifest = serde_json::from_str(TEXT).unwrap();
+        let id = &manifest.id;
+        let there = |disk: &str| Snapshots::new(at(disk)).is_whole(id).unwrap();
+
+        // A disk that takes no copy.
+        std::fs::write(at("databases"), "").unwrap();
+        assert!(snapshots.put(&manifest).is_err());
+        assert!(!there("root"));
+        std::fs::remove_file(at("databases")).unwrap();
+        snapshots.put(&manifest).unwrap();
+        assert_eq!(Snapshots::new(at("databases")).get(id).unwrap(), Some(manifest.clone()));
+
+        // One that does not let go of it: a folder cannot be unlinked.
+        let copy = at("databases").join(id.as_str()).join(MANIFEST);
+        std::fs::remove_file(&copy).unwrap();
+        std::fs::create_dir(&copy).unwrap();
+        assert!(snapshots.forget(id).is_err());
+        assert!(there("root"));
+        std::fs::remove_dir(&copy).unwrap();
+        snapshots.put(&manifest).unwrap();
+        snapshots.forget(id).unwrap();
+        assert!(!there("root") && !there("databases"));
+    }
+
+    #[test]
+    fn a_text_that_is_not_what_it_was_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::new(folder.path().to_owned());
+        let mut manifest: Manifest = serde_json::from_str(TEXT).unwrap();
+        let path = "/etc/photos-agent/config.toml";
+        let texts = BTreeMap::from([(path.to_owned(), "[immich]\n".to_owned())]);
+        manifest.texts = snapshots.write_texts(&manifest.id, &texts).unwrap();
+        assert_eq!(snapshots.text(&manifest, path).unwrap().as_deref(), Some("[immich]\n"));
+        let file = below(&snapshots.folder(&manifest.id).join(TEXTS), path);
+        for damaged in ["", "[immich]"] {
+            std::fs::write(&file, damaged).unwrap();
+            assert_eq!(snapshots.text(&manifest, path).unwrap(), None, "{damaged:?}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(snapshots.text(&manifest, path).unwrap(), None);
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_has_not_said_no() {
+        let folder = tempfile::tempdir().unwrap();
+        let id: SnapshotId = "20261121T020000Z".parse().unwrap();
+        let is_whole = |folder: &Path| Snapshots::new(folder.to_owned()).is_whole(&id).ok();
+        assert_eq!(is_whole(folder.path()), Some(false));
+        std::os::unix::fs::symlink("loop", folder.path().join("loop")).unwrap();
+        assert_eq!(is_whole(&folder.path().join("loop")), None, "ELOOP is not ENOENT");
+    }
 }

@@ -25,7 +25,7 @@ pub use generation::{Generation, Generations, Restored};
 pub use history::{Entry, History, Outcome, StepRecord};
 pub use images::ImageLock;
 pub use installed::{Texts, add_installed, installed};
-pub use manifest::{DatabaseFacts, Manifest, Part, Snapshots, TEXTS};
+pub use manifest::{DatabaseFacts, MANIFEST, Manifest, Part, Snapshots, TEXTS};
 pub use pending::Pending;
 pub use places::{Places, add_places, places};
 pub use proof::{Check, Finding, PROOF, Proof, ROWS, START, Sample, Trial, Trials, add_trial, trials};

@@ -15,9 +15,11 @@ use crate::host::{Host, files, lock};
 use crate::model::{Root, SnapshotId, Subvolume, UnitName};
 use crate::plan::Gate;
 use crate::record::{Manifest, Outcome, Part, Snapshots};
-use crate::snapshot::debris::remove_all;
+use crate::snapshot::debris::{refuse_missing, remove_all};
 use crate::snapshot::frozen::{refuse_frozen, refuse_outside, running, settle, shoot_frozen, shoot_stopped};
+use crate::snapshot::holes::holes;
 use crate::snapshot::{Applied, database, failed, refuse_full, refuse_open_operation, remove_abandoned, remove_debris};
+use crate::stack::Disk;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,12 +50,13 @@ pub async fn create(host: &Host, request: &Request, progress: &mut dyn Progress)
     refuse_frozen(host).await?;
     let applied = Applied::read(&host.root)?;
     let snapshots = applied.snapshots(&host.root);
+    refuse_missing(&host.root, &applied.desired.disks)?;
+    refuse_full(&host.root, &applied.desired.disks)?;
     remove_debris(&host.root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
     // It is no reason against a snapshot, and a later one tries again.
     if let Err(error) = remove_abandoned(host, &applied).await {
         tracing::warn!("what `snapshot verify` left is still there: {}", crate::observe::chain(&error));
     }
-    refuse_full(&host.root, &applied.desired.disks)?;
     let now = Timestamp::now();
     let taken = snapshots.names()?;
     let is_free = |number: &u32| !taken.contains(&SnapshotId::of(now, *number));
@@ -72,17 +75,26 @@ pub async fn create(host: &Host, request: &Request, progress: &mut dyn Progress)
         }
         Err(source) => {
             let reason = crate::observe::chain(&source);
-            if let Err(left) = remove_all(&host.root, &applied.desired.disks, &id) {
-                tracing::warn!("what was taken of it is left to the next one: {}", crate::observe::chain(&left));
-            }
+            throw_away(&host.root, &applied.desired.disks, &snapshots, &id);
             operation.finish(Outcome::Failed(reason), None)?;
             Err(ApplyError::Step { step, source: Box::new(source) })
         }
     }
 }
 
+/// What was taken of one that failed. Its manifest may be there, although to write it was an error: it goes first, or the
+/// parts stay.
+fn throw_away(root: &Root, disks: &[Disk], snapshots: &Snapshots, id: &SnapshotId) {
+    let forgotten = snapshots.forget(id).map_err(StepError::from);
+    let removed = forgotten.and_then(|()| Ok(remove_all(root, disks, id)?));
+    if let Err(left) = removed {
+        let why = crate::observe::chain(&left);
+        tracing::warn!("what was taken of snapshot {id} is left to the next command on snapshots: {why}");
+    }
+}
+
 fn places(root: &Root, applied: &Applied, id: &SnapshotId, whole: bool) -> Vec<Place> {
-    let of = |disk: &crate::stack::Disk, part: Subvolume| {
+    let of = |disk: &Disk, part: Subvolume| {
         let live = root.join(disk.live().join(part.name()).as_path());
         Place { part, live, shot: root.join(disk.shot(id, part).as_path()) }
     };
@@ -102,6 +114,12 @@ async fn take(
     for place in places {
         subvolume::make_private_folder(place.shot.parent().unwrap_or(&place.shot))?;
     }
+    let generation = &applied.generation;
+    let files = generation.files.iter().map(|(path, text)| (path.to_string(), text.clone()));
+    let texts = generation.config.clone().into_iter().chain(files).collect();
+    // Before the disks are flushed, and the flush is theirs too: a commit alone writes out no text, only that there is one.
+    let texts = snapshots.write_texts(id, &texts)?;
+    let holes = holes(&host.root, &applied.desired.disks, |part| places.iter().any(|place| place.part == part))?;
     let services: Vec<UnitName> = applied.desired.services.iter().map(|service| service.unit.clone()).collect();
     let systemd = host.systemd().await?;
     let database = database::checkpoint(&settle(systemd, &services).await?).await;
@@ -122,10 +140,6 @@ async fn take(
     let created = Timestamp::now();
 
     let parts = places.iter().map(identify).collect::<Result<BTreeMap<_, _>, _>>()?;
-    let generation = &applied.generation;
-    let files = generation.files.iter().map(|(path, text)| (path.to_string(), text.clone()));
-    let texts = generation.config.clone().into_iter().chain(files).collect();
-    let texts = snapshots.write_texts(id, &texts)?;
     for disk in &applied.desired.disks {
         subvolume::commit(&host.root.join(disk.snapshots().as_path()))?;
     }
@@ -138,7 +152,9 @@ async fn take(
         by: request.by.clone(),
         keep: request.keep,
         frozen_us: u64::try_from(frozen.as_micros()).unwrap_or(u64::MAX),
+        filesystem: subvolume::filesystem(&snapshots.folder(id))?,
         parts,
+        holes,
         release: generation.release.clone(),
         database,
         generation: generation.number,
@@ -159,4 +175,33 @@ fn identify(place: &Place) -> Result<(Subvolume, Part), StorageError> {
     }
     let (uuid, of) = found.uuid.zip(found.parent).ok_or_else(unknown)?;
     Ok((place.part, Part { uuid, of, generation: found.made_in }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::model::HostPath;
+    use crate::record::MANIFEST;
+
+    #[test]
+    fn what_may_have_a_manifest_keeps_its_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        let base: HostPath = "/photos".parse().unwrap();
+        let disks = [Disk { base, subvolumes: vec![Subvolume::Media] }];
+        let id: SnapshotId = "20261121T020000Z".parse().unwrap();
+        let snapshots = Snapshots::new(folder.path().join("photos/.snapshots"));
+        let (part, manifest) = (snapshots.folder(&id).join("media"), snapshots.folder(&id).join(MANIFEST));
+        fs::create_dir_all(&part).unwrap();
+        // What cannot be unlinked.
+        fs::create_dir(&manifest).unwrap();
+        throw_away(&root, &disks, &snapshots, &id);
+        assert!(part.exists());
+        fs::remove_dir(&manifest).unwrap();
+        fs::write(&manifest, "{}").unwrap();
+        throw_away(&root, &disks, &snapshots, &id);
+        assert!(!snapshots.folder(&id).exists());
+    }
 }

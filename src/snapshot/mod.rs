@@ -8,6 +8,7 @@ mod database;
 mod debris;
 mod delete;
 mod frozen;
+mod holes;
 pub mod replaced;
 mod restore;
 mod room;
@@ -19,12 +20,13 @@ use crate::config::Loaded;
 use crate::model::{Refusal, Root};
 use crate::observe::{FactsError, facts};
 use crate::record::{Generation, Generations, Pending, Snapshots};
-use crate::stack::{self, Desired};
+use crate::stack::{self, Desired, Disk};
 
 pub use create::{Request, create};
 pub use debris::{remove_debris, tidy};
 pub use delete::{Doomed, Pruned, delete, judge, last_proven, prune, why_left};
 pub use frozen::thaw;
+pub use holes::{holes, name_holes};
 pub use restore::{ImageChange, Prospect, ReleaseChange, Wish, foresee, restore};
 pub use room::refuse_full;
 pub use sizes::Sizes;
@@ -65,7 +67,9 @@ impl Applied {
 
     /// Its snapshots.
     pub fn snapshots(&self, root: &Root) -> Snapshots {
-        Snapshots::new(root.join(self.desired.snapshots.as_path()))
+        let folder = |disk: &Disk| root.join(disk.snapshots().as_path());
+        let copies = self.desired.disks.iter().skip(1).map(folder).collect();
+        Snapshots::with_copies(root.join(self.desired.snapshots.as_path()), copies)
     }
 }
 

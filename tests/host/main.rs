@@ -26,3 +26,4 @@ mod steadfast;
 mod storage;
 mod support;
 mod verify;
+mod whole;

@@ -72,7 +72,7 @@ fn a_snapshot_is_proven_or_it_is_said_what_is_wrong_with_it() {
     let proof = format!("{SNAPSHOTS}/{good}/proof.json");
     let seen =
         host.ok(&format!("jq -c '[.rows.asset, .files.missing, (.files.found > 100), ([.checks[].what])]' {proof}"));
-    assert_eq!(seen, r#"[304,0,true,["parts","start","rows","files","structure","checksums"]]"#);
+    assert_eq!(seen, r#"[304,0,true,["parts","stack","start","rows","files","structure","checksums"]]"#);
     let status = host.ok("photos-agent status");
     assert!(status.contains(&format!("last proven restore: snapshot {good}")), "{status}");
     assert!(

@@ -84,6 +84,19 @@ fn a_list_has_the_newest_first_and_what_changed() {
     fs::write(broken.join("manifest.json"), "{").unwrap();
     fs::create_dir(root.path().join(AT).join("20260102T130000Z")).unwrap();
     fs::create_dir(root.path().join(AT).join("mine")).unwrap();
+    // One that somebody's disk in the library had no part in.
+    let at_that = at("2026-01-02T03:00:00Z");
+    let mut text = manifest(&SnapshotId::of(at_that, 1), at_that, "v3.2.2");
+    text["holes"] = json!(["/var/lib/photos/live/media/library", "/var/lib/photos/live/media/two"]);
+    let folder = root.path().join(AT).join(SnapshotId::of(at_that, 1).as_str());
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("manifest.json"), text.to_string()).unwrap();
+    let list = out(root.path(), 0, &["list"]);
+    let holes = "WITHOUT /var/lib/photos/live/media/library, /var/lib/photos/live/media/two";
+    assert_eq!(list.lines().filter(|line| line.contains(holes)).count(), 1, "{list}");
+    let shown = out(root.path(), 0, &["show", "20260102T03"]);
+    assert!(shown.contains("WITHOUT    /var/lib/photos/live/media/library\nWITHOUT "), "{shown}");
+    fs::remove_dir_all(&folder).unwrap();
 
     let list = out(root.path(), 0, &["list"]);
     let lines: Vec<&str> = list.lines().collect();
@@ -107,6 +120,30 @@ fn a_list_has_the_newest_first_and_what_changed() {
     out(root.path(), 3, &["show", "20260102T12"]);
     out(root.path(), 64, &["show", "2026"]);
     out(root.path(), 3, &["show", "mine"]);
+}
+
+#[test]
+fn what_lies_on_the_other_disk_alone_is_told() {
+    let root = applied();
+    let text = "[storage]\nroot = \"/var/lib/photos\"\ndatabases = \"/srv/databases\"\n";
+    let record = root.path().join("var/lib/photos-agent/generations/000001.json");
+    let mut generation: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    generation["config"] = json!({ "/etc/photos-agent/config.toml": text });
+    fs::write(&record, generation.to_string()).unwrap();
+    let there = put(root.path(), at("2026-01-01T02:00:00Z"), "v3.2.2");
+    for id in [there.as_str(), "20260102T020000Z", "20260103T020000Z"] {
+        fs::create_dir_all(root.path().join("srv/databases/.snapshots").join(id)).unwrap();
+    }
+    let list = out(root.path(), 0, &["list"]);
+    assert!(
+        list.contains("/srv/databases/.snapshots: parts of 2 snapshots without a manifest, like 20260103T020000Z"),
+        "{list}"
+    );
+    fs::remove_dir_all(root.path().join(AT)).unwrap();
+    let list = out(root.path(), 0, &["list"]);
+    assert!(list.contains("parts of 3 snapshots") && !list.contains("There is no snapshot yet"), "{list}");
+    let json: Value = serde_json::from_str(&out(root.path(), 0, &["list", "--json"])).unwrap();
+    assert_eq!(json["strangers"][0]["snapshots"][0], there.as_str());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::storage::{copies, room};
+use super::storage::{copies, reach, room};
 use super::{Check, Finding, Known, Silence, is_root};
 use crate::cli::failure::{Failure, hint_of_record};
 use crate::cli::open::{self, Open};
@@ -36,6 +36,7 @@ pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
         check("open operation", open_operation(root)),
         check("storage and foreign objects", refusals(known)),
         check("room for snapshots", room(root, known)),
+        check("reach of snapshots", reach(root, known)),
         check("copies of the databases", copies(root, known)),
         check("drift that is yours to mend", concerns(known)),
         check("units", units(known)),

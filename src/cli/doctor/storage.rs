@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use super::checks::refused;
 use super::{Finding, Known};
 use crate::host::storage::allocation;
-use crate::model::{Allocation, HostPath, Root};
+use crate::model::{Allocation, HostPath, Root, Subvolume};
 use crate::observe::chain;
 use crate::plan::space::refuse_full;
+use crate::snapshot::{holes, name_holes};
 
 /// A place of the configuration, whether the databases lie there, and what its filesystem says, if it is BTRFS.
 type Place<'a> = (&'a HostPath, bool, Option<Allocation>);
@@ -43,6 +44,18 @@ pub(super) fn room(root: &Root, known: &Known) -> Finding {
     }
     let told: Vec<String> = rooms().map(|(path, _, room)| format!("{path}: {room}")).collect();
     if told.is_empty() { Finding::unknown("the storage is not on BTRFS") } else { Finding::holds(told.join("; ")) }
+}
+
+pub(super) fn reach(root: &Root, known: &Known) -> Finding {
+    let Ok(survey) = &known.survey else { return Finding::unknown("it is not known what there should be") };
+    match holes(root, &survey.desired.disks, Subvolume::in_snapshots) {
+        Ok(holes) if holes.is_empty() => Finding::holds("no mount and no subvolume lies within them"),
+        Ok(holes) => Finding::fails(
+            format!("{} is a subvolume of its own or a mount, which no snapshot holds", name_holes(&holes)),
+            "copy what lies there into plain folders, or mount it elsewhere and see to copies of it yourself",
+        ),
+        Err(error) => Finding::unknown(chain(&error)),
+    }
 }
 
 pub(super) fn copies(root: &Root, known: &Known) -> Finding {

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::host::Host;
 use crate::model::{Refusal, UnitName};
 use crate::record::Manifest;
-use crate::snapshot::{self, Applied, Request};
+use crate::snapshot::{self, Applied, Request, name_holes};
 
 /// Longest reason, in characters: it is a line in a list.
 const LONGEST: usize = 200;
@@ -68,6 +68,13 @@ fn text(manifest: &Manifest) -> String {
         let _ = writeln!(
             text,
             "note: the database did not run, or did not answer; a start from it recovers as after a power cut"
+        );
+    }
+    if !manifest.holes.is_empty() {
+        let holes = name_holes(&manifest.holes);
+        let _ = writeln!(
+            text,
+            "WARNING: it is without {holes}: subvolumes of their own or mounts, which no snapshot holds"
         );
     }
     text

@@ -1,5 +1,6 @@
 //! `photos-agent snapshot list`: what there is to go back to. Changes nothing, and asks neither bus nor Podman.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -8,12 +9,14 @@ use serde::Serialize;
 
 use super::bytes;
 use crate::cli::failure::Failure;
+use crate::cli::plan::count;
 use crate::cli::{Context, time};
 use crate::host::quota::Size;
-use crate::model::SnapshotId;
-use crate::record::{Found, Summary};
+use crate::model::{HostPath, Root, SnapshotId};
+use crate::record::{Found, RecordError, Snapshots, Summary};
 use crate::snapshot::replaced::{self, Replaced};
-use crate::snapshot::{Applied, Sizes, why_left};
+use crate::snapshot::{Applied, Sizes, name_holes, why_left};
+use crate::stack::Disk;
 
 #[derive(Serialize)]
 struct Body {
@@ -23,6 +26,14 @@ struct Body {
     replaced: Vec<Tree>,
     /// Folders of what is in the making, or was interrupted.
     debris: Vec<SnapshotId>,
+    /// Parts on other disks of what has no manifest here: its disk may be away.
+    strangers: Vec<Strangers>,
+}
+
+#[derive(Serialize)]
+struct Strangers {
+    folder: HostPath,
+    snapshots: Vec<SnapshotId>,
 }
 
 #[derive(Serialize)]
@@ -52,6 +63,8 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
     let all = applied.snapshots(&context.root).all()?;
     let disks = &applied.desired.disks;
     let sizes = Sizes::of(&context.root, disks)?;
+    let known: HashSet<&SnapshotId> = all.iter().map(|(id, _)| id).collect();
+    let strangers = strangers(&context.root, disks, &known)?;
     let (mut rows, mut debris) = (Vec::<Row>::new(), Vec::new());
     for (id, found) in all {
         match found {
@@ -75,9 +88,23 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
         Ok::<_, Failure>(Tree { name: replaced.name(), size })
     };
     let replaced = replaced::all(&context.root, disks)?.into_iter().map(tree).collect::<Result<_, _>>()?;
-    let body = Body { snapshots: rows, replaced, debris };
+    let body = Body { snapshots: rows, replaced, debris, strangers };
     context.output.answer("snapshots", &body, || text(&body, Timestamp::now()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the other disks have beyond what is known.
+fn strangers(root: &Root, disks: &[Disk], known: &HashSet<&SnapshotId>) -> Result<Vec<Strangers>, RecordError> {
+    let mut all = Vec::new();
+    for disk in disks.iter().skip(1) {
+        let folder = disk.snapshots();
+        let mut snapshots = Snapshots::new(root.join(folder.as_path())).names()?;
+        snapshots.retain(|id| !known.contains(id));
+        if !snapshots.is_empty() {
+            all.push(Strangers { folder, snapshots });
+        }
+    }
+    Ok(all)
 }
 
 /// What is other in `after`.
@@ -112,12 +139,20 @@ fn text(body: &Body, now: Timestamp) -> String {
         if let Some(unfit) = &row.unfit {
             let _ = write!(text, "of no use: {unfit}");
         }
+        if let Some(holes) = row.summary.as_ref().map(|summary| &summary.holes).filter(|holes| !holes.is_empty()) {
+            let _ = write!(text, "  WITHOUT {}", name_holes(holes));
+        }
         if !row.changes.is_empty() {
             let _ = write!(text, "  ({})", row.changes.join(", "));
         }
         text.push('\n');
     }
-    if body.snapshots.is_empty() {
+    for Strangers { folder, snapshots } in &body.strangers {
+        let (several, one) =
+            (count(snapshots.len(), "snapshot"), snapshots.iter().max().map_or("", SnapshotId::as_str));
+        let _ = writeln!(text, "{folder}: parts of {several} without a manifest, like {one}; is storage.root mounted?");
+    }
+    if body.snapshots.is_empty() && body.strangers.is_empty() {
         text.push_str("There is no snapshot yet; take one: photos-agent snapshot\n");
     }
     for tree in &body.replaced {
@@ -172,7 +207,9 @@ mod tests {
             snapshots: vec![row(new, changes), Row { size, ..row(old, Vec::new()) }, damaged],
             replaced: vec![Tree { name: "replaced-000012".to_owned(), size }],
             debris: Vec::new(),
+            strangers: Vec::new(),
         };
+        assert!(serde_json::to_value(&body).unwrap()["snapshots"][0]["summary"]["holes"].is_array());
         let text = text(&body, "2026-11-21T03:30:00Z".parse().unwrap());
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("20261121T020000Z-12  2026-11-2"), "{text}");

@@ -16,7 +16,7 @@ use crate::host::quota::Size;
 use crate::model::{Refusal, SnapshotId};
 use crate::plan::retention::{Decision, Verdict};
 use crate::record::{Found, Manifest};
-use crate::snapshot::{self, Applied, Sizes, why_left};
+use crate::snapshot::{self, Applied, Sizes, name_holes, why_left};
 
 /// Said where sizes are not known.
 const NO_QUOTAS: &str = "not known, since quotas are off; turned on, they make each write, snapshot and deletion \
@@ -109,6 +109,9 @@ fn text(body: &Body<'_>, now: Timestamp) -> String {
     }
     for (part, facts) in &manifest.parts {
         line("part", &format!("{} {}, snapshot of {}", part.name(), facts.uuid, facts.of));
+    }
+    for hole in &manifest.holes {
+        line("WITHOUT", &name_holes(std::slice::from_ref(hole)));
     }
     match body.size {
         Some(size) => line("size", &format!("{} of its own, {} in all", bytes(size.exclusive), bytes(size.total))),

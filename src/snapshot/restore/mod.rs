@@ -17,7 +17,7 @@ use crate::host::{Host, files, lock};
 use crate::model::{HostPath, ImageRef, Refusal, Restore, RestoredDisk, Root, Service, SnapshotId, Subvolume, Tree};
 use crate::plan::going_back::{parts, warnings};
 use crate::record::{History, Manifest, Pending, Snapshots, is_first_start};
-use crate::snapshot::{Applied, failed, refuse_full};
+use crate::snapshot::{Applied, failed, name_holes, refuse_full};
 use crate::stack::Desired;
 
 /// What is asked for.
@@ -137,6 +137,10 @@ pub async fn foresee(host: &Host, wish: &Wish) -> Result<Prospect, ApplyError> {
     if manifest.database.is_none() && back.contains(&Subvolume::Postgres) {
         warnings.push("the database did not run when it was taken, or did not answer".to_owned());
     }
+    if !manifest.holes.is_empty() {
+        let holes = name_holes(&manifest.holes);
+        warnings.push(format!("the snapshot is without {holes}: what lay there then does not come back"));
+    }
     Ok(Prospect {
         created: manifest.created,
         reason: manifest.reason.clone(),
@@ -201,7 +205,9 @@ fn refuse_first_starts(root: &Root, disks: &[RestoredDisk]) -> Result<(), ApplyE
 
 /// The snapshot that is meant.
 fn find(snapshots: &Snapshots, which: &str) -> Result<SnapshotId, ApplyError> {
-    let whole: Vec<SnapshotId> = snapshots.names()?.into_iter().filter(|id| snapshots.is_whole(id)).collect();
+    // One that cannot be looked at is one: whoever reads its manifest says why.
+    let is_one = |id: &SnapshotId| snapshots.is_whole(id).unwrap_or(true);
+    let whole: Vec<SnapshotId> = snapshots.names()?.into_iter().filter(is_one).collect();
     choose(whole, which).map_err(|why| {
         refused(Refusal::new(format!("snapshot `{which}`"), why, "name one of: photos-agent snapshot list"))
     })

@@ -76,7 +76,7 @@ fn look_at(
     for part in &disk.subvolumes {
         let before = found.parts.get(part).map(|found| found.uuid.clone());
         let path = live.join(part.name());
-        if before.is_some() && subvolume::has_children(&root.join(path.as_path()))? {
+        if before.is_some() && !subvolume::children(&root.join(path.as_path()))?.is_empty() {
             let why = "has subvolumes of its own within, which neither a snapshot nor a clone holds";
             let remedy = format!("move them elsewhere: btrfs subvolume list -o '{path}'");
             refusals.push(Refusal::new(path.as_str(), why, remedy));

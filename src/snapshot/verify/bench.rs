@@ -8,9 +8,9 @@ use crate::host::lock::{self, Lock, Sharing};
 use crate::host::storage::{self, StorageError};
 use crate::host::{Host, files, kernel, subvolume};
 use crate::model::{ImageRef, PostgresMajor, Refusal, SnapshotId, Subvolume};
-use crate::record::{Finding, Manifest, Snapshots};
+use crate::record::{Finding, Manifest, RecordError, Snapshots};
 use crate::snapshot::verify::{Which, image_of};
-use crate::snapshot::{Applied, failed, refuse_full};
+use crate::snapshot::{Applied, failed, name_holes, refuse_full};
 use crate::stack::throwaway::Throwaway;
 use crate::stack::{self, Disk};
 
@@ -98,6 +98,28 @@ impl Bench {
         })
     }
 
+    /// Whether units and configuration of the moment are there as they were.
+    pub(super) fn texts(&self) -> Result<Finding, RecordError> {
+        let mut wrong = Vec::new();
+        for path in self.manifest.texts.keys() {
+            if self.snapshots.text(&self.manifest, path)?.is_none() {
+                wrong.push(path.as_str());
+            }
+        }
+        Ok(if wrong.is_empty() {
+            Finding::Passed { detail: format!("{} texts as they were", self.manifest.texts.len()) }
+        } else {
+            Finding::Failed { why: format!("missing or damaged: {}", wrong.join(", ")) }
+        })
+    }
+
+    /// What it was without from the first; none where there is nothing to say.
+    pub(super) fn holes(&self) -> Option<Finding> {
+        let holes = &self.manifest.holes;
+        let why = || format!("it is without {}, which nobody can put back from it", name_holes(holes));
+        (!holes.is_empty()).then(|| Finding::NotChecked { why: why() })
+    }
+
     /// Throws away what was made.
     pub(super) async fn clear(&self, host: &Host) -> Result<(), StepError> {
         clear(host, &self.manifest.id, &self.folder).await
@@ -123,7 +145,8 @@ fn choose(snapshots: &Snapshots, which: &Which) -> Result<Manifest, ApplyError> 
     let id = match which {
         Which::This(id) => id.clone(),
         Which::Latest => {
-            let newest = snapshots.names()?.into_iter().rev().find(|id| snapshots.is_whole(id));
+            let is_one = |id: &SnapshotId| snapshots.is_whole(id).unwrap_or(true);
+            let newest = snapshots.names()?.into_iter().rev().find(is_one);
             newest.ok_or_else(|| refused("latest".to_owned(), "there is no snapshot", "photos-agent snapshot"))?
         }
     };

@@ -83,7 +83,8 @@ async fn examine(
     progress: &mut dyn Progress,
 ) -> Result<(Vec<Check>, checks::Found), StepError> {
     let mut tell = |step: &str| progress.hear(Event::Step { step, reason: "verify" });
-    let mut all = vec![check("parts", bench.parts()?)];
+    let mut all = vec![check("parts", bench.parts()?), check("stack", bench.texts()?)];
+    all.extend(bench.holes().map(|finding| check("holes", finding)));
     let mut found = checks::Found::default();
     let image = &bench.image;
     if !host.podman.has(image).await? {
