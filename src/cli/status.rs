@@ -20,6 +20,7 @@ use crate::host::{Host, immich};
 use crate::model::{ActiveState, HostPath, LoadState, Refusal, Room, Service, UnitName, UnitState};
 use crate::plan::Plan;
 use crate::record::{Found, Generations, Snapshots, Summary, Trials, trials};
+use crate::snapshot;
 
 #[derive(Serialize)]
 struct Body {
@@ -62,8 +63,11 @@ struct Disk {
 struct Taken {
     /// Those that are whole.
     count: usize,
-    /// The last that is understood.
+    /// The last that is understood and whose time has come.
     newest: Option<Summary>,
+    /// What to know of that choice; among the notes.
+    #[serde(skip)]
+    told: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -121,6 +125,8 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     let silent = services.iter().any(|row| row.masked && row.unit.as_str() == server);
     let open = open::look(&context.root)?;
     let proofs = trials(&context.root)?;
+    let snapshots = snapshots(context, &survey);
+    let told = snapshots.as_ref().and_then(|taken| taken.told.clone());
     let doubted = proofs.last.as_ref().is_some_and(|trial| !trial.proven);
     Ok(Body {
         well: is_well(&services, answers || silent, plan, &open) && !doubted,
@@ -131,14 +137,14 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         listen,
         answers,
         storage: storage(context, settings),
-        snapshots: snapshots(context, &survey),
+        snapshots,
         proofs,
         busy: open.busy,
         open_operation: open.operation,
         pending_steps: plan.steps.iter().map(|planned| planned.step.to_string()).collect(),
         refusals: plan.refusals.clone(),
         concerns: plan.concerns.clone(),
-        notes: plan.notes.clone(),
+        notes: plan.notes.iter().cloned().chain(told).collect(),
     })
 }
 
@@ -177,8 +183,12 @@ fn snapshots(context: &Context, survey: &Survey) -> Option<Taken> {
     let folder = context.root.join(survey.desired.snapshots.as_path());
     let all = Snapshots::new(folder).all().ok()?;
     let count = all.iter().filter(|(_, found)| *found != Found::Debris).count();
-    let whole = all.into_iter().filter_map(|(_, found)| if let Found::Whole(one) = found { Some(one) } else { None });
-    Some(Taken { count, newest: whole.max_by_key(|summary| summary.created) })
+    let latest = snapshot::latest(&all, Timestamp::now());
+    let told = latest.as_ref().and_then(snapshot::passed_over);
+    let newest = latest.map(|latest| latest.one.clone());
+    let mut whole =
+        all.into_iter().filter_map(|(_, found)| if let Found::Whole(one) = found { Some(one) } else { None });
+    Some(Taken { count, newest: whole.find(|one| newest.as_ref() == Some(&one.id)), told })
 }
 
 fn state(survey: &Survey, unit: &UnitName) -> UnitState {

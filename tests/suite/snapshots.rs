@@ -110,6 +110,19 @@ fn a_list_has_the_newest_first_and_what_changed() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_does_not_decide_what_is_latest() {
+    let root = applied();
+    let (yesterday, today) = (Timestamp::now() - SignedDuration::from_hours(24), Timestamp::now());
+    put(root.path(), yesterday, "v3.2.2");
+    let latest = put(root.path(), today, "v3.2.2");
+    put(root.path(), today + SignedDuration::from_hours(24 * 1500), "v3.2.2");
+    let shown = run(root.path(), &["show", "latest"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(&format!("snapshot   {latest}")));
+    let told = String::from_utf8_lossy(&shown.stderr).into_owned();
+    assert!(told.contains("bears a time yet to come") && told.contains(latest.as_str()), "{told}");
+}
+
+#[test]
 fn a_dry_run_has_a_line_for_each_of_ten_thousand() {
     let root = applied();
     let first = at("2025-01-01T00:30:00Z");

@@ -27,7 +27,7 @@ pub use bench::remove_abandoned;
 /// Which snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// The newest that is whole.
+    /// The newest that is understood.
     Latest,
     /// This one.
     This(SnapshotId),
