@@ -150,10 +150,7 @@ fn deleted_by_name(host: &Host) {
 }
 
 fn the_timer_is_the_operators(host: &Host) {
-    // Of something half-done there is no moment worth keeping.
-    let count = names(host).len();
-    host.ok("touch /var/lib/photos-agent/pending && systemctl start photos-snapshot.service; rm /var/lib/photos-agent/pending");
-    assert_eq!(names(host).len(), count);
+    an_open_operation_never_stops_it_in_silence(host);
 
     host.ok(&format!("systemctl disable --now {TIMER}"));
     host.ok("photos-agent apply");
@@ -179,6 +176,34 @@ fn the_timer_is_the_operators(host: &Host) {
     host.ok("photos-agent apply");
     let next = host.ok(&format!("systemctl show -P NextElapseUSecRealtime {TIMER}"));
     assert!(next.starts_with("Tue ") && next.contains(" 05:45:00"), "{next}");
+}
+
+fn an_open_operation_never_stops_it_in_silence(host: &Host) {
+    let count = names(host).len();
+    // Of something half-done there is no moment worth keeping, and somebody has to see that none was taken.
+    let pending = "/var/lib/photos-agent/pending";
+    host.write(
+        pending,
+        r#"{"schema":1,"id":99,"command":"photos-agent apply","started":"2026-01-01T00:00:00Z","agent":"0",
+           "stack_was_stopped":false,"holds":false,"steps":[]}"#,
+    );
+    host.fails(1, "systemctl start photos-snapshot.service");
+    assert_eq!(host.ok("systemctl show -P ExecMainStatus photos-snapshot.service"), "3");
+    host.ok(&format!("rm {pending} && systemctl reset-failed photos-snapshot.service"));
+    assert_eq!(names(host).len(), count);
+    // A snapshot that was killed is taken up by the next one, without the daemon.
+    host.fails(3, "systemctl is-active photos-agent");
+    let killed = "strace -f -qq -o /dev/null -e trace=fsync -e inject=fsync:signal=KILL:when=3 photos-agent snapshot";
+    host.fails(137, killed);
+    host.ok(&format!("test -e {pending} && systemctl start photos-snapshot.service"));
+    host.fails(1, &format!("test -e {pending}"));
+    assert_eq!(
+        host.ok(&format!(
+            "cd {AT}; for one in 2*; do [ -e $one/manifest.json ] || ls -d $one/*/snapshot; done 2>/dev/null"
+        )),
+        ""
+    );
+    assert!(host.ok("photos-agent snapshot list --json | jq -r '.snapshots[0].summary.reason'").contains("scheduled"));
 }
 
 /// System calls of a deletion at which it is killed, and how many there are at least of each.
