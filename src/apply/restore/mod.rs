@@ -139,6 +139,8 @@ async fn give_up(
         if judge(&restore, &states) == Verdict::Undo {
             undo(host, &restore, operation, progress)?;
             converge(host, &order.now, operation, progress).await?;
+            // Nothing is left of it, though no step may have followed that says so.
+            operation.settled();
         }
         Ok::<_, ApplyError>(())
     };
