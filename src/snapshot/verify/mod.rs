@@ -64,7 +64,7 @@ pub async fn verify(
         agent: env!("CARGO_PKG_VERSION").to_owned(),
     };
     bench.snapshots.put_proof(&proof)?;
-    add_trial(&host.root, &proof)?;
+    add_trial(&host.root, &proof, bench.manifest.created)?;
     Ok(proof)
 }
 
