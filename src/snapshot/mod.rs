@@ -8,6 +8,7 @@ mod database;
 mod debris;
 mod delete;
 mod frozen;
+mod judge;
 mod latest;
 pub mod replaced;
 mod restore;
@@ -24,8 +25,9 @@ use crate::stack::{self, Desired};
 
 pub use create::{Request, create};
 pub use debris::{remove_debris, tidy};
-pub use delete::{Doomed, Pruned, delete, judge, last_proven, prune, why_left};
+pub use delete::{Doomed, delete, prune};
 pub use frozen::thaw;
+pub use judge::{Pruned, judge, why_left};
 pub use latest::{latest, passed_over};
 pub use restore::{ImageChange, Prospect, ReleaseChange, Wish, foresee, restore};
 pub use room::refuse_full;
