@@ -237,7 +237,7 @@ fn text(body: &Body) -> String {
     if let Some(busy) = &body.busy {
         let _ = writeln!(text, "At work: {busy}");
     } else if let Some(begun) = &body.open_operation {
-        let _ = writeln!(text, "Open: {begun}; next: {}", open::REMEDY);
+        let _ = writeln!(text, "Open: {begun}; next: {}", begun.remedy);
     }
     for refusal in &body.refusals {
         let _ = writeln!(text, "Refused: {refusal}\n  next: {}", refusal.remedy);
@@ -306,7 +306,7 @@ mod tests {
         let well = |operation, busy: Option<&str>| {
             is_well(&[], true, &Plan::default(), &Open { operation, busy: busy.map(str::to_owned) })
         };
-        let begun = Some(Begun { id: 7, holds: true });
+        let begun = Some(Begun { id: 7, holds: true, remedy: "" });
         assert!(well(None, None) && well(begun, Some("photos-agent apply")));
         assert!(!well(begun, None), "the services of the next boot wait for its end");
     }

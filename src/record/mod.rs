@@ -74,7 +74,7 @@ impl RecordError {
     pub fn remedy(&self) -> Option<String> {
         let path = match self {
             Self::Damaged { path, .. } => path,
-            Self::Restoring(_) => return Some("photos-agent apply".to_owned()),
+            Self::Restoring(_) => return Some(pending::RESOLVE.to_owned()),
             Self::File(_) | Self::Newer { .. } => return None,
         };
         let after = if path.ends_with(PENDING.trim_start_matches('/')) {

@@ -211,7 +211,7 @@ fn strange(base: &HostPath, restore: &Restore) -> Refusal {
     );
     let remedy = format!(
         "see what lies there (btrfs subvolume list -qu {base}; /var/lib/photos-agent/pending has the UUIDs), put live and \
-         next back as they were, then: photos-agent apply"
+         next back as they were, then: systemctl start photos-resolve.service"
     );
     Refusal::new(format!("{base}/live"), why, remedy)
 }

@@ -17,7 +17,7 @@ use crate::host::subvolume::{self, Newer};
 use crate::host::{Host, files, lock};
 use crate::model::{HostPath, ImageRef, Refusal, Restore, RestoredDisk, Root, Service, SnapshotId, Subvolume, Tree};
 use crate::plan::going_back::{parts, warnings};
-use crate::record::{History, Manifest, Pending, Snapshots, is_first_start};
+use crate::record::{Generations, History, Manifest, Pending, Snapshots, is_first_start};
 use crate::snapshot::{Applied, failed, refuse_full};
 use crate::stack::Desired;
 
@@ -185,7 +185,8 @@ fn what(id: &SnapshotId) -> String {
 fn refuse_open_operation(root: &Root) -> Result<(), ApplyError> {
     let Some(open) = Pending::read(root)? else { return Ok(()) };
     let why = format!("({}) was begun and not ended", open.command);
-    Err(refused(Refusal::new(format!("operation {}", open.id), why, "photos-agent apply")))
+    let remedy = open.remedy(Generations::new(root).last()?.as_ref());
+    Err(refused(Refusal::new(format!("operation {}", open.id), why, remedy)))
 }
 
 /// A mark is of one subvolume, by its UUID: a clone of what was half-made by a first start would be taken for whole.
