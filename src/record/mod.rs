@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 
 pub use first_start::{MarkError, is_first_start, mark_first_start};
 pub use found::{Found, Summary};
-pub use generation::{Generation, Generations, Restored};
+pub use generation::{Generation, Generations, Restored, mends};
 pub use history::{Entry, History, Outcome, StepRecord};
 pub use images::ImageLock;
 pub use installed::{Texts, add_installed, installed};

@@ -17,7 +17,7 @@ use crate::host::subvolume::{self, Newer};
 use crate::host::{Host, files, lock};
 use crate::model::{HostPath, ImageRef, Refusal, Restore, RestoredDisk, Root, Service, SnapshotId, Subvolume, Tree};
 use crate::plan::going_back::{parts, warnings};
-use crate::record::{Generations, History, Manifest, Pending, Snapshots, is_first_start};
+use crate::record::{Generations, History, Manifest, Pending, Snapshots, is_first_start, mends};
 use crate::snapshot::{Applied, failed, refuse_full};
 use crate::stack::Desired;
 
@@ -196,7 +196,8 @@ fn refuse_first_starts(root: &Root, disks: &[RestoredDisk]) -> Result<(), ApplyE
             let place = disk.base.join(Tree::Live.folder()).join(part.name());
             if is_first_start(root, *part, &place).map_err(|error| failed("look for a first start", error))? {
                 let why = "would stay as it is, and its first start has not ended yet";
-                return Err(refused(Refusal::new(place.as_str(), why, "photos-agent apply; photos-agent status")));
+                let mends = mends(Generations::new(root).last()?.as_ref());
+                return Err(refused(Refusal::new(place.as_str(), why, format!("{mends}; photos-agent status"))));
             }
         }
     }
