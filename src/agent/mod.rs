@@ -6,6 +6,7 @@
 //! on at the next start, and at once where services wait for it.
 
 mod hearing;
+mod left;
 mod pace;
 mod resolve;
 mod status;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::hearing::Subjects;
+use super::left;
 use super::pace::{Repairs, Retry, Wait};
 use super::resolve::{APPLY, applies_files};
 use super::status::{Narrator, Voice};
@@ -17,21 +18,13 @@ use crate::apply::{self, ApplyError, Survey, applied, held};
 use crate::config::{Diagnostics, Loaded};
 use crate::host::Host;
 use crate::host::lock::{self, LockError};
-use crate::host::podman::PodmanError;
 use crate::log;
 use crate::model::{Root, Service, UnitName};
 use crate::observe::chain;
 use crate::record::{Generation, Generations, Pending};
-use crate::snapshot;
 
 /// The command under which a repair stands in the history.
 const REPAIR: &str = "daemon: drift";
-
-/// Under which the lock is held for what snapshots left.
-const TIDY: &str = "daemon: snapshots";
-
-/// The command under which an interrupted restore is finished.
-const FINISH: &str = "daemon: restore";
 
 /// How often a held lock is looked at.
 const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
@@ -112,24 +105,14 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
     /// Removes what an interrupted snapshot or deletion left, at the start and after each operation that was found open.
     /// Not before it is closed: a boot's services wait for that.
     async fn tidy(&mut self) {
-        if !self.untidy || matches!(Pending::read(&self.root), Ok(Some(_)) | Err(_)) {
-            return;
-        }
-        let Ok(host) = Host::new(self.root.clone()) else { return };
-        match snapshot::tidy(&host, TIDY, Duration::ZERO).await {
-            Ok(_) => self.untidy = false,
-            // Whoever is at work may leave something, too.
-            Err(ApplyError::Locked(_)) => {}
-            Err(error) => {
-                tracing::error!("what is left of a snapshot stays for now: {}", chain(&error));
-                self.untidy = false;
-            }
+        if self.untidy && matches!(Pending::read(&self.root), Ok(None)) {
+            self.untidy = !left::tidy(&self.root).await;
         }
     }
 
     async fn look_and_mend(&mut self, heard: &str) -> Turned {
         let mut turned = Turned { idle: true, ..Turned::default() };
-        match self.finish_restore().await {
+        match left::finish_restore(&self.root, &mut self.voice).await {
             Ok(false) => {}
             Ok(true) => return Turned { again: Some(Duration::ZERO), ..Turned::default() },
             Err(error) => {
@@ -192,25 +175,10 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
         }
     }
 
-    /// Finishes a restore that was interrupted, if there is one, before anything is looked at: a plan of what is
-    /// half-exchanged says nothing.
-    async fn finish_restore(&mut self) -> Result<bool, ApplyError> {
-        if Pending::read(&self.root)?.is_none_or(|open| open.restore.is_none()) {
-            return Ok(false);
-        }
-        // Where it is undone, what was applied goes on.
-        let Some(loaded) = Generations::new(&self.root).last()?.and_then(applied) else { return Ok(false) };
-        let host = Host::new(self.root.clone()).map_err(no_client)?;
-        self.voice.yield_status();
-        let last = |_: &Pending| Ok(vec![loaded]);
-        apply::resume::<ApplyError>(&host, FINISH, &mut Narrator, || (), last).await?;
-        Ok(true)
-    }
-
     /// Looks; nothing where nobody knows what to look for. Connections are those of one turn: a bus that was lost
     /// does not come back on an old one, and Podman's service ends when nobody is connected.
     async fn look(&mut self) -> Result<Option<Look>, ApplyError> {
-        let host = Host::new(self.root.clone()).map_err(no_client)?;
+        let host = Host::new(self.root.clone()).map_err(left::no_client)?;
         let open = Pending::read(&self.root)?;
         self.untidy |= open.is_some();
         // Whoever began it was applying the files.
@@ -319,10 +287,6 @@ fn judged(survey: &Survey, open: bool) -> Verdict {
     let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or(0);
     let units = survey.observed.units.as_ref().unwrap_or(&none);
     judge(&survey.plan, &Moment { units, needs: &needs, open, now })
-}
-
-fn no_client(error: PodmanError) -> ApplyError {
-    ApplyError::Step { step: "look at the host".to_owned(), source: Box::new(error.into()) }
 }
 
 /// The units that each service's unit waits for.

@@ -170,9 +170,13 @@ impl<'a> Operation<'a> {
         self.held.0 = self.held.1;
     }
 
-    /// The host is as it should be, whatever becomes of the records of it.
-    pub const fn settled(&mut self) {
+    /// The host is as it should be, the stack with it, whatever becomes of the records of it.
+    pub fn settled(&mut self) {
         self.held.0 = false;
+        self.stack_was_stopped = false;
+        if let Some(pending) = &mut self.open {
+            pending.stack_was_stopped = false;
+        }
     }
 
     /// The stack that this operation, or one before it, had stopped is up again.
@@ -318,6 +322,24 @@ mod tests {
         assert!(Pending::read(&root).unwrap().unwrap().stack_was_stopped);
         Operation::begin(&root, "apply").unwrap().finish(Outcome::Failed("again".to_owned()), None).unwrap();
         assert!(Pending::read(&root).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_restore_that_failed_and_was_undone_whole_leaves_nothing_open() {
+        for runs in [false, true] {
+            let (_folder, root) = root();
+            let mut operation = Operation::begin(&root, "photos-agent restore").unwrap();
+            let snapshot = "20261121T144512Z".parse().unwrap();
+            operation.begin_restore(Restore { snapshot, operation: 0, disks: Vec::new(), stack: None }).unwrap();
+            operation.begin_step("stop the stack".to_owned(), "", Gate::Closed, runs).unwrap();
+            operation.begin_step("remove the clones".to_owned(), "", Gate::Closed, false).unwrap();
+            operation.restore_undone();
+            // No step follows where there is nothing to start.
+            operation.settled();
+            operation.finish(Outcome::Failed("no".to_owned()), None).unwrap();
+            assert_eq!(Pending::read(&root).unwrap(), None, "the stack ran: {runs}");
+            assert!(!root.join(RESOLVING).exists());
+        }
     }
 
     #[test]

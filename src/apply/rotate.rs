@@ -12,9 +12,9 @@ use crate::apply::{ApplyError, LOCK, Operation, Progress, Report, StepError, Sur
 use crate::apply::{Event, commit_secrets, random_password};
 use crate::config::Loaded;
 use crate::host::{Host, lock, process};
-use crate::model::{ActiveState, Refusal, RolePassword, SecretName, Service};
+use crate::model::{ActiveState, Refusal, RolePassword, Root, SecretName, Service};
 use crate::plan::Gate;
-use crate::record::set_role_password;
+use crate::record::{Generations, mends, set_role_password};
 use crate::stack::{self, Desired};
 
 /// How long the database may take for one statement. It waits for nobody's lock but that of another `ALTER ROLE`.
@@ -55,7 +55,7 @@ pub async fn rotate(
 ) -> Result<Rotation, ApplyError> {
     let _lock = lock::take(&host.root.join(LOCK), command, lock::PATIENCE).await?;
     let survey = survey(host, loaded).await?;
-    refuse_unconverged(secret, &survey)?;
+    refuse_unconverged(&host.root, secret, &survey)?;
     let container = running_database(&survey);
     if let Some(container) = &container {
         // Asked before anything is changed: a database that takes no statement now takes none then.
@@ -72,14 +72,15 @@ pub async fn rotate(
 }
 
 /// What a restart would bring about besides is not what was asked for.
-fn refuse_unconverged(secret: &SecretName, survey: &Survey) -> Result<(), ApplyError> {
+fn refuse_unconverged(root: &Root, secret: &SecretName, survey: &Survey) -> Result<(), ApplyError> {
     let plan = &survey.plan;
     if !plan.refusals.is_empty() {
         return Err(ApplyError::Refused(plan.refusals.clone()));
     }
     let Some(first) = plan.steps.first() else { return Ok(()) };
     let why = format!("is changed only where nothing else is to do, and this is: {}", first.step);
-    Err(ApplyError::Refused(vec![Refusal::new(format!("secret {secret}"), why, "photos-agent apply")]))
+    let remedy = mends(Generations::new(root).last()?.as_ref());
+    Err(ApplyError::Refused(vec![Refusal::new(format!("secret {secret}"), why, remedy)]))
 }
 
 /// The container of the database, where it is up.

@@ -10,8 +10,8 @@ use crate::cli::output::Output;
 use crate::config::Diagnostics;
 use crate::host::lock::LockError;
 use crate::host::podman::PodmanError;
-use crate::model::Refusal;
-use crate::record::RecordError;
+use crate::model::{Refusal, Root};
+use crate::record::{Generations, Pending, RecordError};
 
 /// What to do where an ordinary user may not look.
 const AS_ROOT: &str = "run as root: sudo photos-agent ...";
@@ -82,21 +82,21 @@ impl Failure {
     pub const USAGE: u8 = 64;
 
     /// Tells, and gives the exit code.
-    pub fn report(&self, output: Output) -> ExitCode {
+    pub fn report(&self, output: Output, root: &Root) -> ExitCode {
         // Mistakes are told whole, with their places; as a cause they would be told twice.
         let causes = if matches!(self, Self::Config(_)) { Vec::new() } else { causes(self) };
         if output.json {
             let diagnostics = if let Self::Config(diagnostics) = self { Some(diagnostics) } else { None };
             let body =
-                Body { error: self.to_string(), causes, diagnostics, refusals: self.refusals(), hint: self.hint() };
+                Body { error: self.to_string(), causes, diagnostics, refusals: self.refusals(), hint: self.hint(root) };
             output.answer("error", body, String::new);
         } else {
-            self.tell(&causes);
+            self.tell(&causes, self.hint(root));
         }
         ExitCode::from(self.code())
     }
 
-    fn tell(&self, causes: &[String]) {
+    fn tell(&self, causes: &[String], hint: Option<String>) {
         if let Self::Config(diagnostics) = self {
             Output::complain(&diagnostics.to_string());
             Output::complain("");
@@ -110,7 +110,7 @@ impl Failure {
         for refusal in self.refusals() {
             Output::complain(&format!("refused: {refusal}\n  next: {}", refusal.remedy));
         }
-        if let Some(hint) = self.hint() {
+        if let Some(hint) = hint {
             Output::complain(&format!("  next: {hint}"));
         }
     }
@@ -126,7 +126,7 @@ impl Failure {
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn hint(&self, root: &Root) -> Option<String> {
         let hint = match self {
             Self::Usage { hint, .. } => hint,
             Self::Podman(error @ PodmanError::Unreachable { .. }) if is_denied(error) => AS_ROOT,
@@ -134,7 +134,7 @@ impl Failure {
             Self::Record(error) => return hint_of_record(error),
             Self::Lock(_) => "photos-agent status",
             Self::Apply(error) => match &**error {
-                ApplyError::Step { .. } => "mend what is named above, then: photos-agent apply",
+                ApplyError::Step { .. } => return Some(after_step(root)),
                 // Not `apply`: that would put the configuration files in force, and with them another release perhaps.
                 ApplyError::Unwell { .. } => "mend what is named above, then: systemctl start photos.target",
                 ApplyError::Unsettled(_) => "photos-agent plan",
@@ -154,6 +154,14 @@ impl Failure {
             _ => 1,
         }
     }
+}
+
+/// What to do once it is mended: finish what is open, and else try again.
+fn after_step(root: &Root) -> String {
+    let open = Pending::read(root).ok().flatten();
+    let last = Generations::new(root).last().ok().flatten();
+    let next = open.map_or("the same command again", |open| open.remedy(last.as_ref()));
+    format!("mend what is named above, then: {next}")
 }
 
 /// What to do about records that cannot be used; nothing where the error says it itself.
@@ -188,4 +196,33 @@ fn causes(error: &dyn Error) -> Vec<String> {
         next = cause.source();
     }
     causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::StepError;
+    use crate::model::layout::PENDING;
+
+    #[test]
+    fn what_failed_is_tried_again_unless_it_left_something_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        let step = ApplyError::Step { step: "take a snapshot".to_owned(), source: Box::new(StepError::Interrupted) };
+        let failure = Failure::from(step);
+        let hint = || failure.hint(&root).unwrap();
+        assert_eq!(hint(), "mend what is named above, then: the same command again");
+        let path = root.join(PENDING);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        for (command, next) in
+            [("photos-agent apply", "photos-agent apply"), ("photos-agent snapshot", "photos-agent snapshot")]
+        {
+            let text = format!(
+                r#"{{"schema":1,"id":9,"command":"{command}","started":"2026-01-01T00:00:00Z","agent":"0",
+                "stack_was_stopped":false,"holds":false,"steps":[]}}"#
+            );
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(hint(), format!("mend what is named above, then: {next}"));
+        }
+    }
 }

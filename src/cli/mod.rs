@@ -144,7 +144,7 @@ pub fn main() -> ExitCode {
     let context = Context { output, root, config: arguments.config };
     match run(&context, arguments.command) {
         Ok(code) => code,
-        Err(failure) => failure.report(output),
+        Err(failure) => failure.report(output, &context.root),
     }
 }
 

@@ -7,10 +7,7 @@ use serde::Serialize;
 use crate::apply;
 use crate::host::lock;
 use crate::model::Root;
-use crate::record::{Pending, RecordError};
-
-/// What finishes it.
-pub(super) const REMEDY: &str = "photos-agent apply";
+use crate::record::{Generations, Pending, RecordError};
 
 /// What is begun, and who is at work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +27,9 @@ pub(super) struct Begun {
     /// Whether services wait for its end.
     #[serde(skip)]
     pub(super) holds: bool,
+    /// The command that finishes it.
+    #[serde(skip)]
+    pub(super) remedy: &'static str,
 }
 
 /// In words.
@@ -48,7 +48,10 @@ impl Open {
 }
 
 pub(super) fn look(root: &Root) -> Result<Open, RecordError> {
-    let read = || Pending::read(root).map(|open| open.map(|open| Begun { id: open.id, holds: open.holds }));
+    // Without the generation nothing is known of a restore; what is wrong with it is told elsewhere.
+    let last = Generations::new(root).last().unwrap_or_default();
+    let begun = |open: Pending| Begun { id: open.id, holds: open.holds, remedy: open.remedy(last.as_ref()) };
+    let read = || Pending::read(root).map(|open| open.map(begun));
     let operation = read()?;
     let busy = lock::holder(&root.join(apply::LOCK));
     // One that ended between the two looks was not left.
@@ -63,7 +66,7 @@ mod tests {
     #[test]
     fn an_operation_is_left_where_nobody_is_at_work() {
         let left = |operation, busy: Option<&str>| Open { operation, busy: busy.map(str::to_owned) }.left();
-        let begun = Begun { id: 7, holds: true };
+        let begun = Begun { id: 7, holds: true, remedy: "" };
         assert_eq!(left(None, None), None);
         assert_eq!(left(Some(begun), None), Some(begun));
         assert_eq!(left(Some(begun), Some("photos-agent apply")), None);
@@ -71,7 +74,7 @@ mod tests {
 
     #[test]
     fn services_are_said_to_wait_only_where_they_do() {
-        let says = |holds| Begun { id: 7, holds }.to_string().contains("may not start");
+        let says = |holds| Begun { id: 7, holds, remedy: "" }.to_string().contains("may not start");
         assert!(says(true) && !says(false));
     }
 }

@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     let mut plan = apply::survey(&context.host()?, &loaded).await?.plan;
     plan.notes.extend(note);
     if let Some(begun) = open::look(&context.root)?.left() {
-        plan.notes.push(format!("{begun}: {}", open::REMEDY));
+        plan.notes.push(format!("{begun}: {}", begun.remedy));
     }
     let body = Body { empty: plan.is_empty(), plan: &plan };
     context.output.answer("plan", body, || text(&plan, context.output.verbose));

@@ -15,6 +15,7 @@ use crate::cli::failure::Failure;
 use crate::cli::{Context, time};
 use crate::host::lock;
 use crate::model::SecretName;
+use crate::record::{Generations, mends};
 use crate::stack::DATABASE_PASSWORD;
 
 /// The secrets of the stack and what each is for.
@@ -90,7 +91,8 @@ async fn set(context: &Context, name: &str) -> Result<(), Failure> {
     let _lock = lock::take(&context.root.join(apply::LOCK), "photos-agent secret set", lock::PATIENCE).await?;
     context.host()?.podman.replace_secret(&secret, value).await.map(drop)?;
     apply::commit_secrets(&context.root).await?;
-    let text = format!("Stored {secret}. Services that read it get it with: photos-agent apply");
+    let mends = mends(Generations::new(&context.root).last().ok().flatten().as_ref());
+    let text = format!("Stored {secret}. Services that read it get it with: {mends}");
     context.output.answer("stored", Stored { stored: secret.to_string() }, || text);
     Ok(())
 }

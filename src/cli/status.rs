@@ -20,7 +20,7 @@ use crate::host::{Host, immich};
 use crate::model::{ActiveState, HostPath, LoadState, Refusal, Room, Service, UnitName, UnitState};
 use crate::plan::Plan;
 use crate::record::{Found, Generations, Snapshots, Summary, Trials, trials};
-use crate::snapshot::name_holes;
+use crate::snapshot::{self, name_holes};
 
 #[derive(Serialize)]
 struct Body {
@@ -63,8 +63,11 @@ struct Disk {
 struct Taken {
     /// Those that are whole.
     count: usize,
-    /// The last that is understood.
+    /// The last that is understood and whose time has come.
     newest: Option<Summary>,
+    /// What to know of that choice; among the notes.
+    #[serde(skip)]
+    told: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -124,6 +127,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     let snapshots = snapshots(context, &survey);
     let lacks = snapshots.as_ref().and_then(|taken| lacks(taken.newest.as_ref()?));
     let proofs = trials(&context.root)?;
+    let told = snapshots.as_ref().and_then(|taken| taken.told.clone());
     let doubted = proofs.last.as_ref().is_some_and(|trial| !trial.proven);
     Ok(Body {
         well: is_well(&services, answers || silent, plan, &open) && !doubted && lacks.is_none(),
@@ -141,7 +145,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         pending_steps: plan.steps.iter().map(|planned| planned.step.to_string()).collect(),
         refusals: plan.refusals.clone(),
         concerns: plan.concerns.iter().cloned().chain(lacks).collect(),
-        notes: plan.notes.clone(),
+        notes: plan.notes.iter().cloned().chain(told).collect(),
     })
 }
 
@@ -180,8 +184,12 @@ fn snapshots(context: &Context, survey: &Survey) -> Option<Taken> {
     let folder = context.root.join(survey.desired.snapshots.as_path());
     let all = Snapshots::new(folder).all().ok()?;
     let count = all.iter().filter(|(_, found)| *found != Found::Debris).count();
-    let whole = all.into_iter().filter_map(|(_, found)| if let Found::Whole(one) = found { Some(one) } else { None });
-    Some(Taken { count, newest: whole.max_by_key(|summary| summary.created) })
+    let latest = snapshot::latest(&all, Timestamp::now());
+    let told = latest.as_ref().and_then(snapshot::passed_over);
+    let newest = latest.map(|latest| latest.one.clone());
+    let mut whole =
+        all.into_iter().filter_map(|(_, found)| if let Found::Whole(one) = found { Some(one) } else { None });
+    Some(Taken { count, newest: whole.find(|one| newest.as_ref() == Some(&one.id)), told })
 }
 
 /// The concern that photographs are in no snapshot.
@@ -240,7 +248,7 @@ fn text(body: &Body) -> String {
     if let Some(busy) = &body.busy {
         let _ = writeln!(text, "At work: {busy}");
     } else if let Some(begun) = &body.open_operation {
-        let _ = writeln!(text, "Open: {begun}; next: {}", open::REMEDY);
+        let _ = writeln!(text, "Open: {begun}; next: {}", begun.remedy);
     }
     for refusal in &body.refusals {
         let _ = writeln!(text, "Refused: {refusal}\n  next: {}", refusal.remedy);
@@ -309,7 +317,7 @@ mod tests {
         let well = |operation, busy: Option<&str>| {
             is_well(&[], true, &Plan::default(), &Open { operation, busy: busy.map(str::to_owned) })
         };
-        let begun = Some(Begun { id: 7, holds: true });
+        let begun = Some(Begun { id: 7, holds: true, remedy: "" });
         assert!(well(None, None) && well(begun, Some("photos-agent apply")));
         assert!(!well(begun, None), "the services of the next boot wait for its end");
     }

@@ -24,6 +24,7 @@ pub mod systemd;
 pub mod watch;
 
 use std::io;
+use std::sync::mpsc;
 
 use crate::model::Root;
 use podman::{Podman, PodmanError};
@@ -57,9 +58,31 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
     Ok(tokio::task::spawn_blocking(work).await?)
 }
 
+/// The same for what changes something: dropped meanwhile, it waits for the end after all. Whoever takes the lock next must
+/// not meet a change that is still on its way.
+async fn beside_to_its_end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (working, ended) = mpsc::channel();
+    let _end = AwaitedOnDrop(ended);
+    let work = move || {
+        let _working: mpsc::Sender<()> = working;
+        work()
+    };
+    beside(work).await
+}
+
+/// Ended where the other side is gone.
+struct AwaitedOnDrop(mpsc::Receiver<()>);
+
+impl Drop for AwaitedOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.recv();
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     use super::*;
@@ -72,5 +95,17 @@ mod tests {
         let (heard, sent) = tokio::join!(work, async { beat.send(7) });
         sent.unwrap();
         assert_eq!(heard.unwrap(), Ok(7));
+    }
+
+    #[tokio::test]
+    async fn a_change_has_ended_when_nobody_waits_for_it_any_more() {
+        let done = Arc::new(AtomicBool::new(false));
+        let set = Arc::clone(&done);
+        let work = beside_to_its_end(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            set.store(true, Ordering::SeqCst);
+        });
+        let cut_off = tokio::time::timeout(Duration::ZERO, work).await;
+        assert!(cut_off.is_err() && done.load(Ordering::SeqCst));
     }
 }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use crate::host::ioctl;
 use crate::host::storage::{StorageError, io_error};
+use crate::host::{beside, beside_to_its_end, ioctl};
 use crate::model::SubvolumeUuid;
 
 pub use crate::host::ioctl::{Identity, Newer};
@@ -68,6 +68,12 @@ pub fn is_plain_folder(path: &Path) -> Result<bool, StorageError> {
 pub fn clone(source: &Path, path: &Path) -> Result<(), StorageError> {
     let shot = Shot::new(source, path)?;
     ioctl::snapshot(&shot.source, &shot.parent, &shot.name, false).map_err(io_error("clone", path))
+}
+
+/// The same beside this thread: it waits until dirty data of the source is on the disk.
+pub async fn clone_beside(source: &Path, path: &Path) -> Result<(), StorageError> {
+    let (from, to) = (source.to_owned(), path.to_owned());
+    beside_to_its_end(move || clone(&from, &to)).await.map_err(io_error("clone", path))?
 }
 
 /// Deletes the subvolume at `path` with all that it holds. Where there is none, there is nothing to do.
@@ -159,6 +165,12 @@ pub fn make_private_folder(path: &Path) -> Result<(), StorageError> {
 pub fn commit(path: &Path) -> Result<(), StorageError> {
     let folder = File::open(path).map_err(io_error("open", path))?;
     ioctl::commit(&folder).map_err(io_error("commit the filesystem of", path))
+}
+
+/// The same beside this thread.
+pub async fn commit_beside(path: &Path) -> Result<(), StorageError> {
+    let place = path.to_owned();
+    beside(move || commit(&place)).await.map_err(io_error("commit the filesystem of", path))?
 }
 
 /// Whether there is nothing at a path, be it that what should be a folder is a file.

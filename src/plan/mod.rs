@@ -7,6 +7,7 @@ mod first_start;
 pub mod going_back;
 mod images;
 mod networks;
+pub mod newest;
 mod observed;
 pub mod restore;
 pub mod retention;

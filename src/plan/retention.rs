@@ -32,9 +32,9 @@ pub struct Candidate {
 pub enum Need {
     /// A person asked for it.
     AskedToKeep,
-    /// An operation that has not ended goes back to it, or comes from it.
+    /// A restore that has not ended goes back to it.
     Operation(u64),
-    /// A generation goes back to it.
+    /// The configuration in force came back with it.
     Generation(u32),
 }
 
@@ -128,13 +128,13 @@ pub fn retain(mut all: Vec<Candidate>, keep: &Keep, now: Timestamp, zone: &TimeZ
                 if std::mem::take(&mut newest) {
                     reasons.push(Reason::Newest);
                 }
+                if candidate.proven && std::mem::take(&mut proven) {
+                    reasons.push(Reason::NewestProven);
+                }
                 let at = candidate.moment.to_zoned(zone.clone());
                 for count in &mut counts {
                     count.see(&at, &mut reasons, &mut surplus);
                 }
-            }
-            if candidate.proven && std::mem::take(&mut proven) {
-                reasons.push(Reason::NewestProven);
             }
             reasons.extend(candidate.needed.into_iter().map(Reason::Needed));
             let decision = if reasons.is_empty() { Decision::Delete(surplus) } else { Decision::Keep(reasons) };

@@ -3,7 +3,7 @@
 //! Ten thousand are read in one go. A manifest that is not understood is a value here, not an error: the others
 //! are no worse for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::host::many::read_each;
 use crate::model::{Service, SnapshotId};
 use crate::record::manifest::{MANIFEST, Snapshots};
-use crate::record::{Format, RecordError, SCHEMA};
+use crate::record::{Format, PROOF, Proof, RecordError, SCHEMA};
 
 /// What a list needs of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,25 @@ impl Snapshots {
             found => found,
         };
         Ok(ids.into_iter().zip(found).map(|(id, found)| (id.clone(), is_its_own(&id, found))).collect())
+    }
+
+    /// Those of `ids` whose last trial was a proof. What is not understood proves nothing.
+    pub fn proven<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a SnapshotId>,
+    ) -> Result<BTreeSet<SnapshotId>, RecordError> {
+        let ids: Vec<&SnapshotId> = ids.into_iter().collect();
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let paths: Vec<String> = ids.iter().map(|id| format!("{id}/{PROOF}")).collect();
+        let is_proof = |_: &str, bytes: io::Result<&[u8]>| {
+            let proof = bytes.ok().and_then(|bytes| serde_json::from_slice::<Proof>(bytes).ok());
+            proof.filter(Proof::is_proven).map(|proof| proof.snapshot)
+        };
+        let proofs = read_each(self.base(), &paths, is_proof)?;
+        let own = ids.into_iter().zip(proofs).filter(|(id, proof)| proof.as_ref() == Some(id));
+        Ok(own.map(|(id, _)| id.clone()).collect())
     }
 }
 

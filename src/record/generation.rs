@@ -66,6 +66,13 @@ impl Generation {
     }
 }
 
+/// The command that mends the host, for people: `apply` goes by the files, and where a restore has put them out of force, the
+/// daemon's start leaves them so.
+pub fn mends(last: Option<&Generation>) -> &'static str {
+    let restored = last.is_some_and(|last| last.restored.is_some());
+    if restored { "systemctl restart photos-agent" } else { "photos-agent apply" }
+}
+
 /// The records on disk.
 #[derive(Debug)]
 pub struct Generations {
@@ -143,6 +150,8 @@ mod tests {
         assert!(!restored.holds_against(&texts("then")));
         assert!(!restored.holds_against(&BTreeMap::new()), "a file that was removed");
         assert!(!generation(None).holds_against(&texts("now")));
+        assert_eq!(mends(Some(&restored)), "systemctl restart photos-agent");
+        assert!([None, Some(&generation(None))].iter().all(|last| mends(*last) == "photos-agent apply"));
         assert!(restored.note().unwrap().contains("photos-agent apply") && generation(None).note().is_none());
     }
 

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 
 pub use first_start::{MarkError, is_first_start, mark_first_start};
 pub use found::{Found, Summary};
-pub use generation::{Generation, Generations, Restored};
+pub use generation::{Generation, Generations, Restored, mends};
 pub use history::{Entry, History, Outcome, StepRecord};
 pub use images::ImageLock;
 pub use installed::{Texts, add_installed, installed};
@@ -74,7 +74,7 @@ impl RecordError {
     pub fn remedy(&self) -> Option<String> {
         let path = match self {
             Self::Damaged { path, .. } => path,
-            Self::Restoring(_) => return Some("photos-agent apply".to_owned()),
+            Self::Restoring(_) => return Some(pending::RESOLVE.to_owned()),
             Self::File(_) | Self::Newer { .. } => return None,
         };
         let after = if path.ends_with(PENDING.trim_start_matches('/')) {

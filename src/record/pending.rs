@@ -8,7 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::host::files;
 use crate::model::layout::PENDING;
 use crate::model::{Restore, Root};
-use crate::record::{RecordError, SCHEMA, StepRecord, read, write};
+use crate::record::{Generation, RecordError, SCHEMA, StepRecord, read, write};
+
+/// How commands on snapshots begin.
+const SNAPSHOT: &str = "photos-agent snapshot";
+
+/// The one that would take none.
+const PRUNE: &str = "photos-agent snapshot prune";
+
+/// Finishes whatever is open, with the files only where they were being applied.
+pub(super) const RESOLVE: &str = "systemctl start photos-resolve.service";
 
 /// An operation that was begun. Found at a start, it was interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +59,22 @@ impl Pending {
         read(&Self::path(root))
     }
 
+    /// Whether it is one on snapshots, which the next one takes up: all that it can have left is debris, or a deletion that
+    /// goes on. A restore is none: it holds the services, or has stopped them.
+    pub fn is_of_snapshots(&self) -> bool {
+        self.command.starts_with(SNAPSHOT) && !self.holds && !self.stack_was_stopped && self.restore.is_none()
+    }
+
+    /// The command that finishes it. A restore may have put the configuration files out of force, which `apply` would put
+    /// in force again, and a newer release with them perhaps: then it is what goes on with what holds.
+    pub fn remedy(&self, last: Option<&Generation>) -> &'static str {
+        if self.is_of_snapshots() {
+            return if self.command == PRUNE { PRUNE } else { SNAPSHOT };
+        }
+        let held = self.restore.is_some() || last.is_some_and(|last| last.restored.is_some());
+        if held { RESOLVE } else { "photos-agent apply" }
+    }
+
     /// Writes it, durable on return.
     pub fn write(&self, root: &Root) -> Result<(), RecordError> {
         write(&Self::path(root), &Self { schema: SCHEMA, ..self.clone() })
@@ -60,5 +85,73 @@ impl Pending {
         let path = Self::path(root);
         files::remove(&path)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Restored;
+
+    fn pending(command: &str, holds: bool, stack_was_stopped: bool) -> Pending {
+        let started = "2026-01-01T00:00:00Z".parse().unwrap();
+        let (agent, steps) = (String::new(), Vec::new());
+        Pending {
+            schema: 1,
+            id: 9,
+            command: command.to_owned(),
+            started,
+            agent,
+            stack_was_stopped,
+            holds,
+            restore: None,
+            steps,
+        }
+    }
+
+    #[test]
+    fn only_an_interrupted_operation_on_snapshots_is_taken_up() {
+        for (command, holds, stopped, is) in [
+            ("photos-agent snapshot", false, false, true),
+            ("photos-agent snapshot prune", false, false, true),
+            ("photos-agent apply", false, false, false),
+            ("photos-agent snapshot", true, false, false),
+            ("photos-agent snapshot", false, true, false),
+        ] {
+            assert_eq!(pending(command, holds, stopped).is_of_snapshots(), is, "{command}, {holds}, {stopped}");
+        }
+    }
+
+    #[test]
+    fn no_remedy_puts_files_in_force_that_a_restore_has_put_out_of_it() {
+        let snapshot = || "20261121T144512Z".parse().unwrap();
+        let generation = |restored| Generation {
+            schema: 1,
+            number: 1,
+            created: "2026-01-01T00:00:00Z".parse().unwrap(),
+            agent: String::new(),
+            release: String::new(),
+            config: std::collections::BTreeMap::new(),
+            images: std::collections::BTreeMap::new(),
+            files: std::collections::BTreeMap::new(),
+            restored,
+        };
+        let plain = generation(None);
+        let held = generation(Some(Restored { snapshot: snapshot(), out_of_force: std::collections::BTreeMap::new() }));
+        for (command, holds, last, remedy) in [
+            ("photos-agent apply", true, None, "photos-agent apply"),
+            ("daemon: drift", false, Some(&plain), "photos-agent apply"),
+            ("daemon: drift", false, Some(&held), RESOLVE),
+            ("photos-agent apply", true, Some(&held), RESOLVE),
+            ("photos-agent snapshot", false, Some(&plain), "photos-agent snapshot"),
+            ("photos-agent snapshot", false, Some(&held), "photos-agent snapshot"),
+            ("photos-agent snapshot delete", false, Some(&held), "photos-agent snapshot"),
+            ("photos-agent snapshot prune", false, None, "photos-agent snapshot prune"),
+        ] {
+            assert_eq!(pending(command, holds, false).remedy(last), remedy, "{command}, {last:?}");
+        }
+        let restore = Restore { snapshot: snapshot(), operation: 9, disks: Vec::new(), stack: None };
+        let restoring = Pending { restore: Some(restore), ..pending("photos-agent restore", true, true) };
+        assert_eq!(restoring.remedy(Some(&plain)), RESOLVE);
     }
 }

@@ -109,6 +109,9 @@ pub struct Sample {
 pub struct Trial {
     /// What was tried.
     pub snapshot: SnapshotId,
+    /// The moment that it is of; none where an older agent did not write it down.
+    #[serde(default)]
+    pub created: Option<Timestamp>,
     /// When.
     pub at: Timestamp,
     /// Whether it would do.
@@ -122,7 +125,7 @@ pub struct Trials {
     pub schema: u32,
     /// The last of all.
     pub last: Option<Trial>,
-    /// The last that was a proof.
+    /// The proof of the newest snapshot.
     pub proven: Option<Trial>,
 }
 
@@ -131,12 +134,23 @@ pub fn trials(root: &Root) -> Result<Trials, RecordError> {
     Ok(read(&state(root, LAST))?.unwrap_or_default())
 }
 
-/// Remembers one, durable on return.
-pub fn add_trial(root: &Root, proof: &Proof) -> Result<(), RecordError> {
-    let trial = Trial { snapshot: proof.snapshot.clone(), at: proof.begun, proven: proof.is_proven() };
-    let before = trials(root)?.proven;
-    let proven = if trial.proven { Some(trial.clone()) } else { before };
+/// Remembers one of a snapshot of the moment `created`, durable on return.
+pub fn add_trial(root: &Root, proof: &Proof, created: Timestamp) -> Result<(), RecordError> {
+    let (snapshot, created) = (proof.snapshot.clone(), Some(created));
+    let trial = Trial { snapshot, created, at: proof.begun, proven: proof.is_proven() };
+    let proven = match trials(root)?.proven {
+        before if !trial.proven => before,
+        Some(before) if trial.age(trial.at) < before.age(trial.at) => Some(before),
+        _ => Some(trial.clone()),
+    };
     write(&state(root, LAST), &Trials { schema: SCHEMA, last: Some(trial), proven })
+}
+
+impl Trial {
+    /// For comparing: the newer the greater. One whose time has not come says nothing of how old it is.
+    fn age(&self, now: Timestamp) -> Option<Timestamp> {
+        self.created.filter(|created| *created <= now)
+    }
 }
 
 #[cfg(test)]
@@ -186,11 +200,19 @@ mod tests {
             (START, Finding::Passed { detail: String::new() }),
             (ROWS, Finding::Passed { detail: String::new() }),
         ]);
-        add_trial(&root, &good).unwrap();
-        add_trial(&root, &proof(&[])).unwrap();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        add_trial(&root, &good, at(-30)).unwrap();
+        add_trial(&root, &proof(&[]), at(-20)).unwrap();
         let known = trials(&root).unwrap();
         assert!(known.proven.is_some_and(|trial| trial.proven));
         assert!(known.last.is_some_and(|trial| !trial.proven));
+        // That an older one would do, too, takes nothing from the newest that does; nor does one of a clock that was ahead.
+        for (created, remembered) in [(-10, -10), (-40, -10), (1, -10), (-10, -10), (-9, -9)] {
+            add_trial(&root, &good, at(created)).unwrap();
+            let known = trials(&root).unwrap();
+            assert_eq!(known.proven.unwrap().created, Some(at(remembered)), "after {created}");
+            assert_eq!(known.last.unwrap().created, Some(at(created)));
+        }
     }
 
     #[test]

@@ -2,21 +2,17 @@
 //!
 //! Of each the manifest goes first, for good; what dies after that leaves debris, and nothing that looks whole.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use crate::apply::{ApplyError, Event, LOCK, Operation, Progress, StepError};
-use crate::config::Keep;
-use crate::host::lock::{self, Lock};
+use crate::host::lock::{self, LockError, Sharing};
 use crate::host::{Host, subvolume};
 use crate::model::{Root, SnapshotId};
 use crate::observe::chain;
 use crate::plan::Gate;
-use crate::plan::retention::{Candidate, Decision, Need, Verdict, retain};
-use crate::record::{Found, Outcome, RecordError, Snapshots, trials};
+use crate::plan::retention::{Decision, Verdict};
+use crate::record::{Outcome, Snapshots};
 use crate::snapshot::debris::{remove_all, remove_debris};
 use crate::snapshot::replaced::{self, Replaced};
-use crate::snapshot::{Applied, failed, hold_alone, refuse_open_operation};
+use crate::snapshot::{Applied, Pruned, failed, hold_alone, judge, refuse_open_operation};
 
 /// With more than this to delete, several share a step: the journal is written anew with each.
 const STEPS: usize = 100;
@@ -30,60 +26,18 @@ pub enum Doomed {
     Replaced(Replaced),
 }
 
-/// A decision on each snapshot, and what it came to.
-#[derive(Debug)]
-pub struct Pruned {
-    /// One for each that is understood, the newest first.
-    pub verdicts: Vec<Verdict>,
-    /// Those that are not, and why: they stay.
-    pub left: Vec<(SnapshotId, String)>,
-    /// The number of the operation, if there was anything to do.
-    pub operation: Option<u64>,
-}
-
-/// What the policy says of each snapshot, `proven` being the last one that was; changes nothing.
-pub fn judge(found: Vec<(SnapshotId, Found)>, proven: Option<&SnapshotId>, keep: &Keep, now: Timestamp) -> Pruned {
-    let (mut candidates, mut left) = (Vec::new(), Vec::new());
-    for (id, found) in found {
-        match found {
-            Found::Whole(summary) => {
-                let needed = if summary.keep { vec![Need::AskedToKeep] } else { Vec::new() };
-                let proven = proven == Some(&id);
-                candidates.push(Candidate { id, moment: summary.created, needed, proven });
-            }
-            Found::Newer(_) | Found::Damaged(_) => left.push((id, why_left(&found))),
-            Found::Debris => {}
-        }
-    }
-    Pruned { verdicts: retain(candidates, keep, now, &TimeZone::system()), left, operation: None }
-}
-
-/// Why it is of no use to this agent.
-pub fn why_left(found: &Found) -> String {
-    match found {
-        Found::Newer(format) => format!("its manifest has format {format}, of a newer photos-agent"),
-        Found::Damaged(why) => format!("its manifest is damaged: {why}"),
-        Found::Debris => "it has no manifest, so it is not whole".to_owned(),
-        Found::Whole(_) => String::new(),
-    }
-}
-
 /// Deletes what the policy does not keep.
 pub async fn prune(host: &Host, command: &str, progress: &mut dyn Progress) -> Result<Pruned, ApplyError> {
     let _lock = lock::take(&host.root.join(LOCK), command, lock::PATIENCE).await?;
     let (applied, snapshots) = begin(&host.root)?;
-    let keep = &applied.loaded.settings.snapshots.keep;
-    let proven = last_proven(&host.root)?;
-    let mut pruned = judge(snapshots.all()?, proven.as_ref(), keep, Timestamp::now());
+    let mut pruned = judge(&host.root, &applied, snapshots.all()?)?;
+    leave_read(&snapshots, &mut pruned)?;
     let doomed = |verdict: &Verdict| match &verdict.decision {
         Decision::Keep(_) => None,
         Decision::Delete(surplus) => Some(Doomed::Snapshot(verdict.id.clone(), surplus.to_string())),
     };
     // The oldest first: whatever ends it, what is left is the newest.
-    let mut doomed: Vec<Doomed> = pruned.verdicts.iter().rev().filter_map(doomed).collect();
-    // One that is being verified goes the next time.
-    let mut held = Vec::new();
-    doomed.retain(|doomed| hold(&snapshots, doomed).map(|lock| held.push(lock)).is_ok());
+    let doomed: Vec<Doomed> = pruned.verdicts.iter().rev().filter_map(doomed).collect();
     pruned.operation = work(&host.root, &applied, &snapshots, &doomed, command, progress)?;
     Ok(pruned)
 }
@@ -97,21 +51,25 @@ pub async fn delete(
 ) -> Result<Option<u64>, ApplyError> {
     let _lock = lock::take(&host.root.join(LOCK), command, lock::PATIENCE).await?;
     let (applied, snapshots) = begin(&host.root)?;
-    let _held = doomed.iter().map(|doomed| hold(&snapshots, doomed)).collect::<Result<Vec<_>, _>>()?;
+    // Refused before the first one goes. Whoever begins to read one takes the lock for that.
+    for one in doomed {
+        if let Doomed::Snapshot(id, _) = one {
+            drop(hold_alone(&snapshots, id)?);
+        }
+    }
     work(&host.root, &applied, &snapshots, doomed, command, progress)
 }
 
-/// Nobody reads it while it is deleted.
-fn hold(snapshots: &Snapshots, doomed: &Doomed) -> Result<Option<Lock>, ApplyError> {
-    match doomed {
-        Doomed::Snapshot(id, _) => hold_alone(snapshots, id).map(Some),
-        Doomed::Replaced(_) => Ok(None),
+/// One that is being read goes the next time.
+fn leave_read(snapshots: &Snapshots, pruned: &mut Pruned) -> Result<(), LockError> {
+    for verdict in std::mem::take(&mut pruned.verdicts) {
+        if verdict.keeps() || lock::hold(&snapshots.folder(&verdict.id), Sharing::WithNobody)?.is_some() {
+            pruned.verdicts.push(verdict);
+        } else {
+            pruned.left.push((verdict.id, "it is being verified, and goes with the next prune".to_owned()));
+        }
     }
-}
-
-/// The last snapshot that was proven.
-pub fn last_proven(root: &Root) -> Result<Option<SnapshotId>, RecordError> {
-    Ok(trials(root)?.proven.map(|proof| proof.snapshot))
+    Ok(())
 }
 
 /// Under the lock.
@@ -169,9 +127,41 @@ fn words(doomed: &[Doomed]) -> (String, String) {
 fn delete_one(root: &Root, applied: &Applied, snapshots: &Snapshots, doomed: &Doomed) -> Result<(), StepError> {
     match doomed {
         Doomed::Snapshot(id, _) => {
+            // Held as long as it takes, one after the other: there may be more of them than files that one may open.
+            let held = lock::hold(&snapshots.folder(id), Sharing::WithNobody)?;
+            let _held = held.ok_or_else(|| StepError::NotAsItWas(format!("snapshot {id} is being read just now")))?;
             snapshots.forget(id)?;
             Ok(remove_all(root, &applied.desired.disks, id)?)
         }
         Doomed::Replaced(replaced) => Ok(replaced::remove(root, &applied.desired.disks, *replaced)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::retention::Surplus;
+
+    #[test]
+    fn what_is_being_read_is_counted_among_what_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::new(folder.path().to_owned());
+        let verdict = |id: &str| {
+            let id: SnapshotId = id.parse().unwrap();
+            std::fs::create_dir(snapshots.folder(&id)).unwrap();
+            let moment = "2026-11-20T02:00:00Z".parse().unwrap();
+            Verdict { id, moment, decision: Decision::Delete(Surplus::default()) }
+        };
+        let verdicts = vec![verdict("20261121T020000Z"), verdict("20261120T020000Z")];
+        let read = verdicts[0].id.clone();
+        let _reader = lock::hold(&snapshots.folder(&read), Sharing::WithReaders).unwrap().unwrap();
+        let mut pruned = Pruned { verdicts, left: Vec::new(), operation: None };
+        leave_read(&snapshots, &mut pruned).unwrap();
+        assert_eq!(pruned.verdicts.len(), 1);
+        assert_ne!(pruned.verdicts[0].id, read);
+        assert_eq!(pruned.left.iter().map(|(id, _)| id).collect::<Vec<_>>(), [&read]);
+        // That it cannot be found out is not that somebody reads it.
+        std::fs::remove_dir(snapshots.folder(&pruned.verdicts[0].id)).unwrap();
+        assert!(leave_read(&snapshots, &mut pruned).is_err());
     }
 }

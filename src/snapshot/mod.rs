@@ -9,6 +9,8 @@ mod debris;
 mod delete;
 mod frozen;
 mod holes;
+mod judge;
+mod latest;
 pub mod replaced;
 mod restore;
 mod room;
@@ -24,9 +26,11 @@ use crate::stack::{self, Desired, Disk};
 
 pub use create::{Request, create};
 pub use debris::{remove_debris, tidy};
-pub use delete::{Doomed, Pruned, delete, judge, last_proven, prune, why_left};
+pub use delete::{Doomed, delete, prune};
 pub use frozen::thaw;
 pub use holes::{holes, name_holes};
+pub use judge::{Pruned, judge, why_left};
+pub use latest::{latest, passed_over};
 pub use restore::{ImageChange, Prospect, ReleaseChange, Wish, foresee, restore};
 pub use room::refuse_full;
 pub use sizes::Sizes;
@@ -55,7 +59,11 @@ impl Applied {
         let Some(loaded) = applied(generation.clone()) else {
             let what = format!("the configuration of generation {number}");
             let why = "is not understood by this photos-agent";
-            return Err(refused(Refusal::new(what, why, "photos-agent config check; photos-agent apply")));
+            let by_files = || "photos-agent config check; photos-agent apply".to_owned();
+            // Files that a restore has put out of force are of another release, perhaps.
+            let restored = generation.restored.as_ref();
+            let remedy = restored.map_or_else(by_files, |_| format!("install photos-agent {} again", generation.agent));
+            return Err(refused(Refusal::new(what, why, remedy)));
         };
         let facts = facts(root, &loaded.settings).map_err(|error| match error {
             FactsError::Record(error) => ApplyError::Record(error),
@@ -77,43 +85,15 @@ impl Applied {
 /// next one: all that it can have left is debris, or a deletion that goes on.
 fn refuse_open_operation(root: &Root, what: &str) -> Result<(), ApplyError> {
     let Some(open) = Pending::read(root)? else { return Ok(()) };
-    if is_of_snapshots(&open) {
+    if open.is_of_snapshots() {
         return Ok(());
     }
     let why = format!("({}) was begun and not ended, {what}", open.command);
-    let refusal = Refusal::new(format!("operation {}", open.id), why, "photos-agent apply");
+    let remedy = open.remedy(Generations::new(root).last()?.as_ref());
+    let refusal = Refusal::new(format!("operation {}", open.id), why, remedy);
     Err(ApplyError::Refused(vec![refusal]))
-}
-
-/// A restore is none: it holds the services, or has stopped them.
-fn is_of_snapshots(open: &Pending) -> bool {
-    open.command.starts_with("photos-agent snapshot")
-        && !open.holds
-        && !open.stack_was_stopped
-        && open.restore.is_none()
 }
 
 fn failed(step: &str, source: impl Into<StepError>) -> ApplyError {
     ApplyError::Step { step: step.to_owned(), source: Box::new(source.into()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_interrupted_operation_on_snapshots_is_taken_up() {
-        let pending = |command: &str, holds: bool, stopped: bool| {
-            let text = format!(
-                r#"{{"schema":1,"id":9,"command":"{command}","started":"2026-01-01T00:00:00Z","agent":"0",
-                   "stack_was_stopped":{stopped},"holds":{holds},"steps":[]}}"#
-            );
-            serde_json::from_str::<Pending>(&text).unwrap()
-        };
-        assert!(is_of_snapshots(&pending("photos-agent snapshot", false, false)));
-        assert!(is_of_snapshots(&pending("photos-agent snapshot prune", false, false)));
-        assert!(!is_of_snapshots(&pending("photos-agent apply", false, false)));
-        assert!(!is_of_snapshots(&pending("photos-agent snapshot", true, false)));
-        assert!(!is_of_snapshots(&pending("photos-agent snapshot", false, true)));
-    }
 }

@@ -182,3 +182,28 @@ fn the_stack_of_then_holds_until_somebody_says_otherwise() {
     host.assert_converged();
     assert_eq!((runs(&host), moments(&host)), (now(), ["before", "before", "before"].map(str::to_owned)));
 }
+
+#[test]
+fn a_restore_that_fails_before_it_changed_anything_leaves_nothing_open() {
+    let host = Host::converged("restorefails");
+    write(&host, "before");
+    snapshot(&host);
+    write(&host, "after");
+    let fails = || {
+        let eio = "strace -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:error=EIO:when=1";
+        let failed = host.fails(1, &format!("{eio} photos-agent restore latest --yes"));
+        assert!(failed.err.contains("could not exchange"), "{}", failed.all());
+        host.fails(1, &format!("test -e /var/lib/photos-agent/pending -o -e {PHOTOS}/next"));
+        failed
+    };
+    fails();
+    host.assert_converged();
+    assert_eq!(moments(&host), ["after before", "after before", "after before"]);
+    // Of a stack that is down there is nothing to start, and nothing more to write down.
+    host.ok("systemctl stop photos.target 'immich-*'");
+    fails();
+    host.fails(3, "systemctl is-active photos.target");
+    host.ok("systemctl start photos.target");
+    host.wait_for("photos-agent status", 60);
+    assert_eq!(moments(&host), ["after before", "after before", "after before"]);
+}

@@ -94,6 +94,7 @@ fn the_timer_prunes_by_policy_and_touches_only_what_is_ours() {
     deleted_by_name(&host);
     assert_eq!(host.ok(FOREIGN), before, "what is not ours is as it was");
     host.fails(1, "test -e /var/lib/photos-agent/pending");
+    more_than_may_be_open_go_at_once(&host);
     the_timer_is_the_operators(&host);
 }
 
@@ -149,11 +150,37 @@ fn deleted_by_name(host: &Host) {
     host.ok("btrfs quota disable /var/lib/photos && umount /sys/fs/btrfs /mnt/sys");
 }
 
+/// All of January 2024 by the hour but for the newest, and one that somebody reads.
+fn more_than_may_be_open_go_at_once(host: &Host) {
+    host.ok(&format!(
+        "cd {AT} && for hour in $(seq -w 0 23); do for day in $(seq 10 19); do id=202401${{day}}T${{hour}}0000Z; mkdir $id
+        jq \".id = \\\"$id\\\" | .created = \\\"2024-01-${{day}}T${{hour}}:00:00Z\\\"\" /root/last/manifest.json > $id/manifest.json
+        done; done"
+    ));
+    let read = "20240115T120000Z";
+    let mut reader = host.start(&format!("exec flock --shared --close {AT}/{read} sleep 600"));
+    host.wait_for(&format!("! flock --nonblock --exclusive {AT}/{read} true"), 30);
+    let count = |what: &str| {
+        let counts =
+            "[(.verdicts | map(select(.decision | has(\"delete\"))) | length), (.left | map(.id) | contains([$id]))]";
+        host.ok(&format!(
+            "prlimit --nofile=64 photos-agent snapshot prune {what} --json | jq -c --arg id {read} '{counts}'"
+        ))
+    };
+    assert_eq!(count("--dry-run"), "[239,false]");
+    assert_eq!(count(""), "[238,true]", "what was done is counted");
+    assert_eq!(host.ok(&format!("cd {AT} && ls -d 202401*")), format!("{read}\n20240119T230000Z"));
+    host.fails(3, &format!("photos-agent snapshot delete 20240119 {read} --yes"));
+    host.ok(&format!("test -e {AT}/20240119T230000Z/manifest.json"));
+    host.ok("pkill -x flock");
+    let _ = reader.wait();
+    let said = host.ok("photos-agent snapshot prune");
+    assert!(said.contains("1 snapshot deleted"), "{said}");
+    host.ok("photos-agent snapshot delete 202401 --yes");
+}
+
 fn the_timer_is_the_operators(host: &Host) {
-    // Of something half-done there is no moment worth keeping.
-    let count = names(host).len();
-    host.ok("touch /var/lib/photos-agent/pending && systemctl start photos-snapshot.service; rm /var/lib/photos-agent/pending");
-    assert_eq!(names(host).len(), count);
+    an_open_operation_never_stops_it_in_silence(host);
 
     host.ok(&format!("systemctl disable --now {TIMER}"));
     host.ok("photos-agent apply");
@@ -179,6 +206,34 @@ fn the_timer_is_the_operators(host: &Host) {
     host.ok("photos-agent apply");
     let next = host.ok(&format!("systemctl show -P NextElapseUSecRealtime {TIMER}"));
     assert!(next.starts_with("Tue ") && next.contains(" 05:45:00"), "{next}");
+}
+
+fn an_open_operation_never_stops_it_in_silence(host: &Host) {
+    let count = names(host).len();
+    // Of something half-done there is no moment worth keeping, and somebody has to see that none was taken.
+    let pending = "/var/lib/photos-agent/pending";
+    host.write(
+        pending,
+        r#"{"schema":1,"id":99,"command":"photos-agent apply","started":"2026-01-01T00:00:00Z","agent":"0",
+           "stack_was_stopped":false,"holds":false,"steps":[]}"#,
+    );
+    host.fails(1, "systemctl start photos-snapshot.service");
+    assert_eq!(host.ok("systemctl show -P ExecMainStatus photos-snapshot.service"), "3");
+    host.ok(&format!("rm {pending} && systemctl reset-failed photos-snapshot.service"));
+    assert_eq!(names(host).len(), count);
+    // A snapshot that was killed is taken up by the next one, without the daemon.
+    host.fails(3, "systemctl is-active photos-agent");
+    let killed = "strace -f -qq -o /dev/null -e trace=syncfs -e inject=syncfs:signal=KILL:when=1 photos-agent snapshot";
+    host.fails(137, killed);
+    host.ok(&format!("test -e {pending} && systemctl start photos-snapshot.service"));
+    host.fails(1, &format!("test -e {pending}"));
+    assert_eq!(
+        host.ok(&format!(
+            "cd {AT}; for one in 2*; do [ -e $one/manifest.json ] || ls -d $one/*/snapshot; done 2>/dev/null"
+        )),
+        ""
+    );
+    assert!(host.ok("photos-agent snapshot list --json | jq -r '.snapshots[0].summary.reason'").contains("scheduled"));
 }
 
 /// System calls of a deletion at which it is killed, and how many there are at least of each.

@@ -313,6 +313,19 @@ fn an_operation_that_was_left_is_told_with_what_finishes_it() {
     assert!(sealed.run(&["doctor"]).out.contains("ok       open operation: 7, at work: photos-agent apply (pid 1)"));
     drop(lock);
     assert!(sealed.run(&["plan"]).out.contains(why));
+    // One on snapshots is taken up by the next.
+    let of_snapshots = open.replace("apply", "snapshot prune").replace("true", "false");
+    sealed.write("var/lib/photos-agent/pending", &of_snapshots);
+    assert!(sealed.run(&["doctor"]).out.contains("next: photos-agent snapshot prune\n"));
+    // Files that a restore has put out of force stay so.
+    let restored = r#"{"schema": 1, "number": 1, "created": "2026-01-01T00:00:00Z", "agent": "0.1.0", "release": "v3.2.2",
+        "config": {}, "images": {}, "files": {}, "restored": {"snapshot": "20260101T000000Z", "out_of_force": {}}}"#;
+    sealed.write("var/lib/photos-agent/generations/000001.json", restored);
+    sealed.write("var/lib/photos-agent/pending", open);
+    let done = sealed.run(&["doctor"]);
+    assert!(done.out.contains("next: systemctl start photos-resolve.service\n"), "{done:?}");
+    let done = sealed.run(&["plan"]);
+    assert!(done.out.contains(": systemctl start photos-resolve.service"), "{done:?}");
 }
 
 #[test]

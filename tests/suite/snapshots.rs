@@ -147,6 +147,44 @@ fn what_lies_on_the_other_disk_alone_is_told() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_does_not_decide_what_is_latest() {
+    let root = applied();
+    let (yesterday, today) = (Timestamp::now() - SignedDuration::from_hours(24), Timestamp::now());
+    put(root.path(), yesterday, "v3.2.2");
+    let latest = put(root.path(), today, "v3.2.2");
+    put(root.path(), today + SignedDuration::from_hours(24 * 1500), "v3.2.2");
+    let shown = run(root.path(), &["show", "latest"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(&format!("snapshot   {latest}")));
+    let told = String::from_utf8_lossy(&shown.stderr).into_owned();
+    assert!(told.contains("bears a time yet to come") && told.contains(latest.as_str()), "{told}");
+}
+
+#[test]
+fn what_a_restore_needs_stays_and_prune_and_show_say_so() {
+    let root = applied();
+    let of = |day: i64| at("2025-01-01T02:00:00Z") + SignedDuration::from_hours(24 * day);
+    let ids: Vec<SnapshotId> = (0..400).map(|day| put(root.path(), of(day), "v3.2.2")).collect();
+    let goes = |id: &SnapshotId| out(root.path(), 2, &["prune", "--dry-run"]).contains(&format!("delete  {id}"));
+    assert!(goes(&ids[1]) && goes(&ids[2]));
+    let records = root.path().join("var/lib/photos-agent");
+    let restored = json!({
+        "schema": 1, "number": 2, "created": "2026-01-01T00:00:00Z", "agent": "0.1.0", "release": "v3.2.2", "config": {},
+        "images": {}, "files": {}, "restored": { "snapshot": ids[1], "out_of_force": {} },
+    });
+    fs::write(records.join("generations/000002.json"), restored.to_string()).unwrap();
+    let pending = json!({
+        "schema": 1, "id": 9, "command": "photos-agent restore", "started": "2026-01-01T00:00:00Z", "agent": "0",
+        "stack_was_stopped": false, "steps": [], "restore": { "snapshot": ids[2], "operation": 9, "disks": [] },
+    });
+    fs::write(records.join("pending"), pending.to_string()).unwrap();
+    assert!(!goes(&ids[1]) && !goes(&ids[2]) && goes(&ids[3]));
+    for (id, said) in [(&ids[1], "needed by generation 2"), (&ids[2], "needed by operation 9")] {
+        let shown = out(root.path(), 0, &["show", id.as_str()]);
+        assert!(shown.contains(&format!("stays      {said}")), "{shown}");
+    }
+}
+
+#[test]
 fn a_dry_run_has_a_line_for_each_of_ten_thousand() {
     let root = applied();
     let first = at("2025-01-01T00:30:00Z");

@@ -1,6 +1,7 @@
 //! The trees of one disk: look, make the new one, exchange, put aside, unmake.
 //!
-//! Each may run twice, at any point of the first time. Before each change the UUIDs are looked at once more.
+//! Each may run twice, at any point of the first time. Before each change the UUIDs are looked at once more. What takes as
+//! long as the disk does is waited for beside the thread, since the daemon finishes restores, too, and has to beat.
 
 use std::path::{Path, PathBuf};
 
@@ -61,13 +62,13 @@ pub fn tree(folder: &Path) -> Result<Option<Tree>, StorageError> {
 }
 
 /// Makes the tree that is to be exchanged, whole and on its disk on return.
-pub(super) fn make(host: &Host, disk: &RestoredDisk, snapshot: &SnapshotId) -> Result<(), StepError> {
+pub(super) async fn make(host: &Host, disk: &RestoredDisk, snapshot: &SnapshotId) -> Result<(), StepError> {
     let (live, next) = (at(host, &live(disk)), at(host, &next(disk)));
     let found = tree(&live)?.unwrap_or_default();
     if !is_old(disk, &found) {
         return Err(not_as_it_was(&live));
     }
-    unmake(host, disk)?;
+    unmake(host, disk).await?;
     subvolume::make_folder_like(&live, &next)?;
     for (part, change) in &disk.parts {
         let source = if change.back { at(host, &disk_of(disk).shot(snapshot, *part)) } else { live.join(part.name()) };
@@ -75,9 +76,9 @@ pub(super) fn make(host: &Host, disk: &RestoredDisk, snapshot: &SnapshotId) -> R
         if uuid.as_ref() != Some(&change.of) {
             return Err(not_as_it_was(&source));
         }
-        subvolume::clone(&source, &next.join(part.name()))?;
+        subvolume::clone_beside(&source, &next.join(part.name())).await?;
     }
-    subvolume::commit(&next)?;
+    subvolume::commit_beside(&next).await?;
     check(host, disk, snapshot)
 }
 
@@ -101,18 +102,18 @@ fn check(host: &Host, disk: &RestoredDisk, snapshot: &SnapshotId) -> Result<(), 
 }
 
 /// The one moment of this disk: before it everything in the tree is as it was, after it as it is to be.
-pub(super) fn exchange(host: &Host, disk: &RestoredDisk) -> Result<(), StepError> {
+pub(super) async fn exchange(host: &Host, disk: &RestoredDisk) -> Result<(), StepError> {
     let (live, next) = (at(host, &live(disk)), at(host, &next(disk)));
     let (old, new) = (tree(&live)?.unwrap_or_default(), tree(&next)?.unwrap_or_default());
     if !is_old(disk, &old) || !is_new(disk, &new) {
         return Err(not_as_it_was(&live));
     }
     subvolume::exchange(&live, &next)?;
-    Ok(subvolume::commit(&live)?)
+    Ok(subvolume::commit_beside(&live).await?)
 }
 
 /// Renames what was live to the place where it is kept.
-pub(super) fn put_aside(host: &Host, disk: &RestoredDisk, restore: &Restore) -> Result<(), StepError> {
+pub(super) async fn put_aside(host: &Host, disk: &RestoredDisk, restore: &Restore) -> Result<(), StepError> {
     let (live, next) = (at(host, &live(disk)), at(host, &next(disk)));
     let (new, old) = (tree(&live)?.unwrap_or_default(), tree(&next)?.unwrap_or_default());
     if !is_new(disk, &new) || !is_old(disk, &old) {
@@ -121,11 +122,11 @@ pub(super) fn put_aside(host: &Host, disk: &RestoredDisk, restore: &Restore) -> 
     let kept = at(host, &replaced(disk, restore));
     subvolume::make_private_folder(kept.parent().unwrap_or(&kept))?;
     subvolume::rename(&next, &kept)?;
-    Ok(subvolume::commit(&live)?)
+    Ok(subvolume::commit_beside(&live).await?)
 }
 
 /// Removes clones that were never used; anything else in the folder is an error.
-pub(super) fn unmake(host: &Host, disk: &RestoredDisk) -> Result<(), StepError> {
+pub(super) async fn unmake(host: &Host, disk: &RestoredDisk) -> Result<(), StepError> {
     let (live, next) = (at(host, &live(disk)), at(host, &next(disk)));
     let Some(made) = tree(&next)? else { return Ok(()) };
     let found = tree(&live)?.unwrap_or_default();
@@ -134,7 +135,7 @@ pub(super) fn unmake(host: &Host, disk: &RestoredDisk) -> Result<(), StepError> 
         subvolume::destroy(&next.join(part.name()))?;
     }
     files::remove_empty_folder(&next)?;
-    Ok(subvolume::commit(&live)?)
+    Ok(subvolume::commit_beside(&live).await?)
 }
 
 fn at(host: &Host, path: &HostPath) -> PathBuf {

@@ -118,10 +118,10 @@ async fn exchange(
     for disk in &restore.disks {
         let step = format!("clone {} into {}", restore.snapshot, disks::next(disk));
         let begun = begin(operation, progress, &step, "to take the place of what is live", Gate::Closed, false)?;
-        disks::make(host, disk, &restore.snapshot).map_err(failed(&step))?;
+        disks::make(host, disk, &restore.snapshot).await.map_err(failed(&step))?;
         operation.step_done(begun);
     }
-    finish(host, &restore, &vec![Work::Exchange; restore.disks.len()], operation, progress)
+    finish(host, &restore, &vec![Work::Exchange; restore.disks.len()], operation, progress).await
 }
 
 /// What failed before anything was exchanged is undone at once, and the old stack started. Where that is not possible, or
@@ -137,8 +137,10 @@ async fn give_up(
         let restore = of(operation)?;
         let states = disks::look(host, &restore).map_err(failed("look at what was made"))?;
         if judge(&restore, &states) == Verdict::Undo {
-            undo(host, &restore, operation, progress)?;
+            undo(host, &restore, operation, progress).await?;
             converge(host, &order.now, operation, progress).await?;
+            // Nothing is left of it, though no step may have followed that says so.
+            operation.settled();
         }
         Ok::<_, ApplyError>(())
     };
@@ -162,7 +164,7 @@ pub(super) async fn take_up(
     let states = disks::look(host, &restore).map_err(failed("look at what was exchanged"))?;
     match judge(&restore, &states) {
         Verdict::Undo => {
-            undo(host, &restore, operation, progress)?;
+            undo(host, &restore, operation, progress).await?;
             Ok(None)
         }
         Verdict::Finish(works) => {
@@ -172,7 +174,7 @@ pub(super) async fn take_up(
                 let begun = begin(operation, progress, step, "a restore goes on", Gate::Closed, false)?;
                 stop(host, progress).await.map_err(failed(step))?;
                 operation.step_done(begun);
-                finish(host, &restore, &works, operation, progress)?;
+                finish(host, &restore, &works, operation, progress).await?;
             }
             settle(host, &then, operation, progress).await?;
             Ok(Some(then))
@@ -209,13 +211,13 @@ fn strange(base: &HostPath, restore: &Restore) -> Refusal {
     );
     let remedy = format!(
         "see what lies there (btrfs subvolume list -qu {base}; /var/lib/photos-agent/pending has the UUIDs), put live and \
-         next back as they were, then: photos-agent apply"
+         next back as they were, then: systemctl start photos-resolve.service"
     );
     Refusal::new(format!("{base}/live"), why, remedy)
 }
 
 /// Does what is left to do with each disk. Nothing runs.
-fn finish(
+async fn finish(
     host: &Host,
     restore: &Restore,
     works: &[Work],
@@ -226,7 +228,7 @@ fn finish(
         if *work == Work::Make {
             let step = format!("clone {} into {}", restore.snapshot, disks::next(disk));
             let begun = begin(operation, progress, &step, "another tree was exchanged already", Gate::Closed, false)?;
-            disks::make(host, disk, &restore.snapshot).map_err(failed(&step))?;
+            disks::make(host, disk, &restore.snapshot).await.map_err(failed(&step))?;
             operation.step_done(begun);
         }
     }
@@ -235,7 +237,7 @@ fn finish(
         if matches!(work, Work::Make | Work::Exchange) {
             let step = format!("exchange {} and {}", disks::live(disk), disks::next(disk));
             let begun = begin(operation, progress, &step, "it goes back", Gate::Closed, false)?;
-            disks::exchange(host, disk).map_err(failed(&step))?;
+            disks::exchange(host, disk).await.map_err(failed(&step))?;
             operation.step_done(begun);
         }
     }
@@ -244,14 +246,14 @@ fn finish(
             let kept = disks::replaced(disk, restore);
             let step = format!("keep what was live in {kept}");
             let begun = begin(operation, progress, &step, "nothing is thrown away", Gate::Closed, false)?;
-            disks::put_aside(host, disk, restore).map_err(failed(&step))?;
+            disks::put_aside(host, disk, restore).await.map_err(failed(&step))?;
             operation.step_done(begun);
         }
     }
     Ok(())
 }
 
-fn undo(
+async fn undo(
     host: &Host,
     restore: &Restore,
     operation: &mut Operation<'_>,
@@ -260,7 +262,9 @@ fn undo(
     let step = format!("remove the clones of {}", restore.snapshot);
     let begun =
         begin(operation, progress, &step, "nothing was exchanged, and what was live goes on", Gate::Closed, false)?;
-    restore.disks.iter().try_for_each(|disk| disks::unmake(host, disk)).map_err(failed(&step))?;
+    for disk in &restore.disks {
+        disks::unmake(host, disk).await.map_err(failed(&step))?;
+    }
     operation.step_done(begun);
     operation.restore_undone();
     Ok(())

@@ -44,7 +44,7 @@ pub(super) async fn settle(
 /// The configuration that holds after it.
 pub(super) fn after(host: &Host, restore: &Restore) -> Result<Loaded, ApplyError> {
     let not_understood = |why: String| {
-        let remedy = "install the photos-agent again that began it, then: photos-agent apply";
+        let remedy = "install the photos-agent again that began it, then: systemctl start photos-resolve.service";
         ApplyError::Refused(vec![Refusal::new(format!("the configuration of {}", restore.snapshot), why, remedy)])
     };
     match &restore.stack {

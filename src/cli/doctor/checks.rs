@@ -162,7 +162,7 @@ fn open_operation(root: &Root) -> Finding {
         Ok(Open { operation: Some(begun), busy: Some(busy) }) => {
             Finding::holds(format!("{}, at work: {busy}", begun.id))
         }
-        Ok(Open { operation: Some(begun), busy: None }) => Finding::fails(begun.to_string(), open::REMEDY),
+        Ok(Open { operation: Some(begun), busy: None }) => Finding::fails(begun.to_string(), begun.remedy),
         Err(_) => Finding::unknown("the agent's records cannot be read"),
     }
 }

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::apply::{Talk, require_root};
@@ -47,12 +46,7 @@ pub(super) async fn run(context: &Context, options: &Options) -> Result<ExitCode
     let pruned = if options.dry_run {
         let applied = Applied::read(&context.root)?;
         let found = applied.snapshots(&context.root).all()?;
-        snapshot::judge(
-            found,
-            snapshot::last_proven(&context.root)?.as_ref(),
-            &applied.loaded.settings.snapshots.keep,
-            Timestamp::now(),
-        )
+        snapshot::judge(&context.root, &applied, found)?
     } else {
         snapshot::prune(&context.host()?, COMMAND, &mut Talk::new(context.output)).await?
     };

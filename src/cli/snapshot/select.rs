@@ -1,8 +1,11 @@
 //! Which snapshot is meant: a whole name, a beginning that only one has, or `latest`.
 
+use jiff::Timestamp;
+
 use crate::cli::failure::Failure;
 use crate::model::{Refusal, SnapshotId};
 use crate::record::Found;
+use crate::snapshot::{latest, passed_over};
 
 /// The newest of those that are understood.
 const LATEST: &str = "latest";
@@ -14,7 +17,12 @@ const NAMED: usize = 3;
 pub(super) fn select(text: &str, all: &[(SnapshotId, Found)]) -> Result<(SnapshotId, Found), Failure> {
     let missing = |what: String, why: &str| Failure::from(Refusal::new(what, why, "photos-agent snapshot list"));
     if text == LATEST {
-        return latest(all).cloned().ok_or_else(|| missing("the latest snapshot".to_owned(), "there is none"));
+        let latest = latest(all, Timestamp::now());
+        if let Some(told) = latest.as_ref().and_then(passed_over) {
+            tracing::warn!("{told}");
+        }
+        let found = latest.and_then(|latest| all.iter().find(|(id, _)| id == latest.one));
+        return found.cloned().ok_or_else(|| missing("the latest snapshot".to_owned(), "there is none"));
     }
     if let Some(found) = all.iter().find(|(id, _)| id.as_str() == text) {
         return Ok(found.clone());
@@ -30,12 +38,6 @@ pub(super) fn select(text: &str, all: &[(SnapshotId, Found)]) -> Result<(Snapsho
             Err(Failure::Usage { what, hint: format!("name one of them: {}{more}", names.join(", ")) })
         }
     }
-}
-
-/// The newest by the time that its manifest says.
-pub(super) fn latest(all: &[(SnapshotId, Found)]) -> Option<&(SnapshotId, Found)> {
-    let created = |found: &Found| if let Found::Whole(summary) = found { Some(summary.created) } else { None };
-    all.iter().filter(|(_, found)| created(found).is_some()).max_by_key(|(id, found)| (created(found), id.clone()))
 }
 
 #[cfg(test)]

@@ -55,12 +55,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<ExitCode, Fail
     let sizes = Sizes::of(&context.root, &applied.desired.disks)?;
     let size = sizes.map(|sizes| sizes.snapshot(&id)).transpose()?;
     let changes = changes_at(&id, &all);
-    let judged = snapshot::judge(
-        all,
-        snapshot::last_proven(&context.root)?.as_ref(),
-        &applied.loaded.settings.snapshots.keep,
-        Timestamp::now(),
-    );
+    let judged = snapshot::judge(&context.root, &applied, all)?;
     let verdict = judged.verdicts.iter().find(|verdict| verdict.id == id);
     let body = Body { snapshot: &manifest, changes, size, verdict };
     context.output.answer("snapshot", &body, || text(&body, Timestamp::now()));

@@ -2,6 +2,7 @@
 //!
 //! Everything that could make it fail half-way is looked for here, while all runs on. How it is done is `apply`'s.
 
+mod choice;
 mod stack;
 mod trees;
 
@@ -16,7 +17,7 @@ use crate::host::subvolume::{self, Newer};
 use crate::host::{Host, files, lock};
 use crate::model::{HostPath, ImageRef, Refusal, Restore, RestoredDisk, Root, Service, SnapshotId, Subvolume, Tree};
 use crate::plan::going_back::{parts, warnings};
-use crate::record::{History, Manifest, Pending, Snapshots, is_first_start};
+use crate::record::{Generations, History, Manifest, Pending, Snapshots, is_first_start, mends};
 use crate::snapshot::{Applied, failed, name_holes, refuse_full};
 use crate::stack::Desired;
 
@@ -117,7 +118,8 @@ pub async fn foresee(host: &Host, wish: &Wish) -> Result<Prospect, ApplyError> {
     refuse_open_operation(root)?;
     let applied = Applied::read(root)?;
     let snapshots = applied.snapshots(root);
-    let manifest = manifest(&snapshots, &find(&snapshots, &wish.which)?)?;
+    let (id, told) = choice::find(&snapshots, &wish.which)?;
+    let manifest = manifest(&snapshots, &id)?;
     let back = parts(&manifest.parts.keys().copied().collect(), &wish.only);
     if let Some(missing) = wish.only.iter().find(|part| !back.contains(part)) {
         let why = format!("holds no {}", missing.name());
@@ -133,6 +135,7 @@ pub async fn foresee(host: &Host, wish: &Wish) -> Result<Prospect, ApplyError> {
     let on_disks = applied.desired.disks.iter().flat_map(|disk| disk.subvolumes.iter().copied());
     let stays: BTreeSet<Subvolume> = on_disks.filter(|part| !back.contains(part)).collect();
     let mut warnings = warnings(&back, &stays);
+    warnings.extend(told);
     warnings.extend(trees.warnings);
     if manifest.database.is_none() && back.contains(&Subvolume::Postgres) {
         warnings.push("the database did not run when it was taken, or did not answer".to_owned());
@@ -186,7 +189,8 @@ fn what(id: &SnapshotId) -> String {
 fn refuse_open_operation(root: &Root) -> Result<(), ApplyError> {
     let Some(open) = Pending::read(root)? else { return Ok(()) };
     let why = format!("({}) was begun and not ended", open.command);
-    Err(refused(Refusal::new(format!("operation {}", open.id), why, "photos-agent apply")))
+    let remedy = open.remedy(Generations::new(root).last()?.as_ref());
+    Err(refused(Refusal::new(format!("operation {}", open.id), why, remedy)))
 }
 
 /// A mark is of one subvolume, by its UUID: a clone of what was half-made by a first start would be taken for whole.
@@ -196,39 +200,12 @@ fn refuse_first_starts(root: &Root, disks: &[RestoredDisk]) -> Result<(), ApplyE
             let place = disk.base.join(Tree::Live.folder()).join(part.name());
             if is_first_start(root, *part, &place).map_err(|error| failed("look for a first start", error))? {
                 let why = "would stay as it is, and its first start has not ended yet";
-                return Err(refused(Refusal::new(place.as_str(), why, "photos-agent apply; photos-agent status")));
+                let mends = mends(Generations::new(root).last()?.as_ref());
+                return Err(refused(Refusal::new(place.as_str(), why, format!("{mends}; photos-agent status"))));
             }
         }
     }
     Ok(())
-}
-
-/// The snapshot that is meant.
-fn find(snapshots: &Snapshots, which: &str) -> Result<SnapshotId, ApplyError> {
-    // One that cannot be looked at is one: whoever reads its manifest says why.
-    let is_one = |id: &SnapshotId| snapshots.is_whole(id).unwrap_or(true);
-    let whole: Vec<SnapshotId> = snapshots.names()?.into_iter().filter(is_one).collect();
-    choose(whole, which).map_err(|why| {
-        refused(Refusal::new(format!("snapshot `{which}`"), why, "name one of: photos-agent snapshot list"))
-    })
-}
-
-fn choose(mut whole: Vec<SnapshotId>, which: &str) -> Result<SnapshotId, String> {
-    if which == "latest" {
-        return whole.pop().ok_or_else(|| "does not exist: there is no snapshot".to_owned());
-    }
-    if let Some(exact) = whole.iter().find(|id| id.as_str() == which) {
-        return Ok(exact.clone());
-    }
-    whole.retain(|id| !which.is_empty() && id.as_str().starts_with(which));
-    match whole.as_slice() {
-        [only] => Ok(only.clone()),
-        [] => Err("does not exist".to_owned()),
-        several => {
-            let names: Vec<&str> = several.iter().map(SnapshotId::as_str).collect();
-            Err(format!("could be each of {}", names.join(", ")))
-        }
-    }
 }
 
 /// Its manifest. A damaged one is not touched: without it the snapshot would be debris.
@@ -264,31 +241,4 @@ async fn newer(
         }
     }
     Ok(newer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_snapshot_is_named_by_its_beginning_where_only_one_begins_so() {
-        let ids = || {
-            ["20261120T020000Z", "20261121T020000Z", "20261121T020000Z-2", "20261122T020000Z"]
-                .map(|id| id.parse::<SnapshotId>().unwrap())
-                .to_vec()
-        };
-        for (which, found) in [
-            ("latest", Ok("20261122T020000Z")),
-            ("20261120", Ok("20261120T020000Z")),
-            ("20261121T020000Z", Ok("20261121T020000Z")),
-            ("20261121T020000Z-", Ok("20261121T020000Z-2")),
-            ("20261121", Err("could be each of 20261121T020000Z, 20261121T020000Z-2")),
-            ("2025", Err("does not exist")),
-            ("", Err("does not exist")),
-        ] {
-            let chosen = choose(ids(), which);
-            assert_eq!(chosen.as_ref().map(SnapshotId::as_str).map_err(String::as_str), found, "{which}");
-        }
-        assert!(choose(Vec::new(), "latest").is_err());
-    }
 }

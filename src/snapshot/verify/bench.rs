@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use crate::apply::{ApplyError, LOCK, StepError};
 use crate::host::lock::{self, Lock, Sharing};
 use crate::host::storage::{self, StorageError};
@@ -10,7 +12,7 @@ use crate::host::{Host, files, kernel, subvolume};
 use crate::model::{ImageRef, PostgresMajor, Refusal, SnapshotId, Subvolume};
 use crate::record::{Finding, Manifest, RecordError, Snapshots};
 use crate::snapshot::verify::{Which, image_of};
-use crate::snapshot::{Applied, failed, name_holes, refuse_full};
+use crate::snapshot::{Applied, failed, latest, name_holes, passed_over, refuse_full};
 use crate::stack::throwaway::Throwaway;
 use crate::stack::{self, Disk};
 
@@ -145,9 +147,13 @@ fn choose(snapshots: &Snapshots, which: &Which) -> Result<Manifest, ApplyError> 
     let id = match which {
         Which::This(id) => id.clone(),
         Which::Latest => {
-            let is_one = |id: &SnapshotId| snapshots.is_whole(id).unwrap_or(true);
-            let newest = snapshots.names()?.into_iter().rev().find(is_one);
-            newest.ok_or_else(|| refused("latest".to_owned(), "there is no snapshot", "photos-agent snapshot"))?
+            let found = snapshots.all()?;
+            let none = || refused("latest".to_owned(), "there is no snapshot", "photos-agent snapshot");
+            let latest = latest(&found, Timestamp::now()).ok_or_else(none)?;
+            if let Some(told) = passed_over(&latest) {
+                tracing::warn!("{told}");
+            }
+            latest.one.clone()
         }
     };
     let unknown = || refused(format!("snapshot {id}"), "is not there", "photos-agent snapshot list");

@@ -27,7 +27,7 @@ pub use bench::remove_abandoned;
 /// Which snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// The newest that is whole.
+    /// The newest that is understood.
     Latest,
     /// This one.
     This(SnapshotId),
@@ -64,7 +64,7 @@ pub async fn verify(
         agent: env!("CARGO_PKG_VERSION").to_owned(),
     };
     bench.snapshots.put_proof(&proof)?;
-    add_trial(&host.root, &proof)?;
+    add_trial(&host.root, &proof, bench.manifest.created)?;
     Ok(proof)
 }
 
