@@ -10,7 +10,7 @@ use crate::observe::chain;
 use crate::plan::Gate;
 use crate::plan::retention::{Decision, Verdict};
 use crate::record::{Outcome, Snapshots};
-use crate::snapshot::debris::{remove_all, remove_debris};
+use crate::snapshot::debris::{refuse_missing, remove_all, remove_debris};
 use crate::snapshot::replaced::{self, Replaced};
 use crate::snapshot::{Applied, Pruned, failed, hold_alone, judge, refuse_open_operation};
 
@@ -77,6 +77,7 @@ fn begin(root: &Root) -> Result<(Applied, Snapshots), ApplyError> {
     refuse_open_operation(root, "and may need what is to be deleted")?;
     let applied = Applied::read(root)?;
     let snapshots = applied.snapshots(root);
+    refuse_missing(root, &applied.desired.disks)?;
     remove_debris(root, &applied).map_err(|error| failed("remove what is left of a snapshot", error))?;
     Ok((applied, snapshots))
 }
