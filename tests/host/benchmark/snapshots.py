@@ -131,9 +131,10 @@ def snapshots():
     begun, before = time.monotonic(), written()
     still("under the writer", whole("under the writer"))
     rate = (written() - before) / (time.monotonic() - begun)
+    if writes.poll() is not None:
+        sys.exit("bench: the writer has lost its connection")
     # Its processes are the host's, too.
     run("pkill", "-x", "-f", "python3 -")
-    if writes.wait() != 0:
-        sys.exit("bench: the writer has lost its connection")
+    writes.wait()
     print(f"\nThe writer: {rate:.0f} rows and files a second, each flushed; it has lost no connection.")
     clean()
