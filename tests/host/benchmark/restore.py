@@ -203,7 +203,7 @@ def before_a_rotation():
     run("photos-agent", "status")
     assert content() == queue, "the queue is what it was"
     digest = hashlib.sha256(queue.encode()).hexdigest()[:12]
-    print("\nRotate, then a restore from before it: the database takes the new password and not the old one's secret, "
+    print("\nRotate, then a restore from before it: the server and the database have the new password, "
           "`photos-agent plan` finds nothing to do, `photos-agent status` says that all is well.")
     print(f"\nThe queue, {len(queue.splitlines()):,} keys of Redis (lists, hashes, sorted sets, a stream): the same after the "
           f"restore as at the snapshot, and another one in between. SHA-256 of all of it: {digest}…")
