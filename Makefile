@@ -60,7 +60,7 @@ $(DEB): $(BINARY) Cargo.lock packaging/notices systemd/photos-agent.service docs
 demo: setup package ## Show it: a disposable host, the deb, the whole stack (KEEP=1 leaves the host)
 	$(call stage,demo,$(SUDO) env KEEP="$(KEEP)" tests/host/demo "$(CURDIR)/$(DEB)")
 
-bench: setup package ## Measure it beside its peers, five quiet minutes (SAVE=1 keeps the tables in docs/benchmarks.md)
+bench: setup package ## Measure it beside its peers, ten quiet minutes (SAVE=1 keeps the tables in docs/benchmarks.md)
 	$(call stage,bench,$(SUDO) env KEEP="$(KEEP)" SAVE="$(SAVE)" tests/host/bench "$(CURDIR)/$(DEB)")
 
 test: setup lint unit package host ## Everything, the tests on real hosts included

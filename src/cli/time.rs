@@ -1,6 +1,7 @@
 //! Moments as people read them.
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
 
 /// How long ago, in the largest unit that says enough.
@@ -15,9 +16,12 @@ pub fn age(moment: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// Not `strftime`, which reads its format anew for each line of a list.
+const PRINTER: DateTimePrinter = DateTimePrinter::new().separator(b' ').precision(Some(0));
+
 /// A moment in the host's own time zone, to the second.
 pub fn local(moment: Timestamp) -> String {
-    moment.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    PRINTER.datetime_to_string(&TimeZone::system().to_datetime(moment))
 }
 
 #[cfg(test)]
@@ -39,5 +43,14 @@ mod tests {
         ] {
             assert_eq!(age(Timestamp::from_second(1_000_000_000 - seconds).unwrap(), now), said);
         }
+    }
+
+    #[test]
+    fn a_moment_is_told_to_the_second() {
+        let moment: Timestamp = "2026-01-02T03:04:05.987654Z".parse().unwrap();
+        let said = local(moment);
+        let zoned = moment.to_zoned(TimeZone::system());
+        assert_eq!(said, zoned.strftime("%Y-%m-%d %H:%M:%S").to_string());
+        assert!(said.ends_with(":05"), "{said}");
     }
 }

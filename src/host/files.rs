@@ -83,7 +83,7 @@ pub fn list(folder: &Path) -> Result<Vec<String>, FileError> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(failed("list", folder))?;
-        names.push(entry.file_name().to_string_lossy().into_owned());
+        names.push(entry.file_name().into_string().unwrap_or_else(|name| name.to_string_lossy().into_owned()));
     }
     names.sort();
     Ok(names)

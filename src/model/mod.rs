@@ -63,7 +63,8 @@ macro_rules! checked_text {
         impl TryFrom<String> for $type {
             type Error = $crate::model::Invalid;
             fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
+                Self::check(&text)?;
+                Ok(Self(text))
             }
         }
         impl From<$type> for String {

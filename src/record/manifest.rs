@@ -119,7 +119,7 @@ impl Snapshots {
     /// Every folder that bears the name of a snapshot, oldest first, with or without a manifest.
     pub fn names(&self) -> Result<Vec<SnapshotId>, RecordError> {
         let names = files::list(&self.folder)?;
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+        Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
     }
 
     /// What one is of; none where there is no manifest.

@@ -113,7 +113,7 @@ pub(super) fn changes(before: &Summary, after: &Summary) -> Vec<String> {
     if before.release != after.release {
         changes.push(format!("Immich {} -> {}", before.release, after.release));
     }
-    for (service, image) in &after.images {
+    for (service, image) in after.images.iter() {
         if before.images.get(service) != Some(image) {
             changes.push(format!("another image of {}", service.stem()));
         }

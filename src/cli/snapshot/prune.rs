@@ -10,6 +10,7 @@ use crate::cli::apply::{Talk, require_root};
 use crate::cli::failure::Failure;
 use crate::cli::plan::count;
 use crate::cli::{Context, time};
+use crate::config::Keep;
 use crate::model::SnapshotId;
 use crate::plan::retention::{Decision, Verdict};
 use crate::snapshot::{self, Applied, Pruned};
@@ -42,9 +43,12 @@ pub(super) async fn run(context: &Context, options: &Options) -> Result<ExitCode
     if !options.dry_run {
         require_root()?;
     }
-    tell_unapplied(context);
+    let applied = Applied::read(&context.root);
+    if let Ok(applied) = &applied {
+        tell_unapplied(context, &applied.loaded.settings.snapshots.keep);
+    }
     let pruned = if options.dry_run {
-        let applied = Applied::read(&context.root)?;
+        let applied = applied?;
         let found = applied.snapshots(&context.root).all()?;
         snapshot::judge(&context.root, &applied, found)?
     } else {
@@ -63,12 +67,9 @@ pub(super) async fn run(context: &Context, options: &Options) -> Result<ExitCode
 }
 
 /// What was applied last is what holds.
-fn tell_unapplied(context: &Context) {
-    let applied = Applied::read(&context.root).map(|applied| applied.loaded.settings.snapshots.keep);
+fn tell_unapplied(context: &Context, applied: &Keep) {
     let written = context.load().map(|loaded| loaded.settings.snapshots.keep);
-    if let (Ok(applied), Ok(written)) = (applied, written)
-        && applied != written
-    {
+    if written.is_ok_and(|written| written != *applied) {
         context.output.talk("note: `snapshots.keep` was changed and not applied; what was applied last holds");
     }
 }
