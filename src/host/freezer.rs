@@ -1,8 +1,10 @@
 //! Holding a slice still, and the guard that lets go of it whatever becomes of the agent.
 //!
-//! Frozen processes are stopped by the kernel where they are, and go on as if nothing had been. The guard is a timer of
-//! systemd's: it needs neither this process nor its answers.
+//! Frozen processes are stopped by the kernel where they are, and go on as if nothing had been. The guard is a process of
+//! systemd's that is there before the freeze: it needs neither this process nor systemd's answers. Where a service dies in a
+//! frozen slice, systemd starts its `ExecStop=` in there and waits, for ever, for a child that is born frozen.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use zbus::Variant;
@@ -10,11 +12,8 @@ use zbus::Variant;
 use crate::host::systemd::{Systemd, SystemdError, Verb, refused};
 use crate::model::UnitName;
 
-/// systemd's command; the guard must not depend on more than systemd.
-const SYSTEMCTL: &str = "/usr/bin/systemctl";
-
-/// How exactly the guard keeps its time. systemd's default is a minute.
-const ACCURACY: Duration = Duration::from_millis(10);
+/// Where the kernel has the freezer of each unit.
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 impl Systemd {
     /// Stops all processes of the unit; when this returns, they stand.
@@ -32,55 +31,59 @@ impl Systemd {
         Ok(self.property(unit, "FreezerState").await?.is_some_and(|state| state == "frozen"))
     }
 
-    /// Starts a timer, of the name of `service` but for its type, that will thaw `slice` after `limit` and then have
-    /// `after` run. Both vanish when they have ended.
+    /// Starts the service `guard`, which will thaw `slice` after `limit` and then have `after` run. It waits already when this
+    /// returns, and vanishes when it has ended.
     pub async fn guard(
         &self,
-        timer: &UnitName,
+        guard: &UnitName,
         slice: &UnitName,
         limit: Duration,
-        after: &[&str],
+        after: &str,
     ) -> Result<(), SystemdError> {
-        let service = timer.as_str().replace(".timer", ".service");
-        let limit = micros(limit);
+        let script = script(slice, limit, after);
+        let words = ["/bin/sh", "-c", script.as_str()].map(str::to_owned).to_vec();
         let properties = [
             ("Description", Variant::from("Thaws the photo stack where photos-agent does not")),
-            ("TimersMonotonic", Variant::from(vec![("OnActiveSec", limit)])),
-            ("AccuracyUSec", Variant::from(micros(ACCURACY))),
-            ("RemainAfterElapse", Variant::from(false)),
+            // Started is what has begun to run.
+            ("Type", Variant::from("exec")),
+            ("ExecStart", Variant::from(vec![("/bin/sh".to_owned(), words, false)])),
             ("CollectMode", Variant::from("inactive-or-failed")),
             ("DefaultDependencies", Variant::from(false)),
         ];
-        let thaw = command(&[SYSTEMCTL, "thaw", slice.as_str()]);
-        let commands = vec![thaw, command(after)];
-        let of_service = vec![
-            ("Description", Variant::from("Thaws the photo stack where photos-agent does not")),
-            ("Type", Variant::from("oneshot")),
-            ("ExecStart", Variant::from(commands)),
-            ("CollectMode", Variant::from("inactive-or-failed")),
-            ("DefaultDependencies", Variant::from(false)),
-        ];
-        let job = self
-            .manager
-            .start_transient_unit(timer.as_str(), "fail", &properties, &[(&service, of_service)])
-            .await
-            .map_err(|source| refused("start", timer.as_str(), source))?;
-        drop(job);
-        Ok(())
+        let removed = self.listen().await?;
+        let refused = |source| refused("start", guard.as_str(), source);
+        let job = self.manager.start_transient_unit(guard.as_str(), "fail", &properties, &[]).await.map_err(refused)?;
+        let waiting = BTreeMap::from([(job.to_string(), guard)]);
+        let results = self.follow(removed, waiting, &mut |_| {}).await?;
+        match results.iter().find(|job| job.result != "done") {
+            Some(job) => Err(refused(zbus::Error::Failure(format!("the job ended as {}", job.result)))),
+            None => Ok(()),
+        }
     }
 
     /// Ends the guard.
-    pub async fn dismiss(&self, timer: &UnitName) -> Result<(), SystemdError> {
-        self.run_jobs(Verb::Stop, std::slice::from_ref(timer), &mut |_| {}).await.map(drop)
+    pub async fn dismiss(&self, guard: &UnitName) -> Result<(), SystemdError> {
+        self.run_jobs(Verb::Stop, std::slice::from_ref(guard), &mut |_| {}).await.map(drop)
     }
 }
 
-/// `ExecStart=`: the program, its arguments with it as the first, and whether its failure is none.
-fn command(words: &[&str]) -> (String, Vec<String>, bool) {
-    let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-    (words.first().cloned().unwrap_or_default(), words, true)
+/// What the guard does: lets the kernel go on with the slice and its units, then systemd, whose word alone does not reach a
+/// systemd that waits. `$$` is systemd's way to write `$`.
+fn script(slice: &UnitName, limit: Duration, after: &str) -> String {
+    let (folder, seconds) = (format!("{CGROUPS}/{}", slice.as_str()), limit.as_secs_f64());
+    format!(
+        "sleep {seconds}; for freezer in {folder}/cgroup.freeze {folder}/*/cgroup.freeze; do echo 0 >$$freezer; done; \
+         systemctl thaw {}; exec {after}",
+        slice.as_str()
+    )
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+#[test]
+fn the_guard_asks_the_kernel_before_it_asks_systemd() {
+    let script = script(&UnitName::constant("photos.slice"), Duration::from_millis(1500), "/bin/true");
+    assert_eq!(
+        script,
+        "sleep 1.5; for freezer in /sys/fs/cgroup/photos.slice/cgroup.freeze /sys/fs/cgroup/photos.slice/*/cgroup.freeze; \
+         do echo 0 >$$freezer; done; systemctl thaw photos.slice; exec /bin/true"
+    );
 }

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 
-use crate::host::proxy::{ManagerProxy, PropertiesProxy};
+use crate::host::proxy::{JobRemovedStream, ManagerProxy, PropertiesProxy};
 use crate::model::UnitName;
 use crate::model::{ActiveState, LoadState, UnitState};
 
@@ -177,16 +177,31 @@ impl Systemd {
         units: &[UnitName],
         news: &mut (dyn FnMut(JobNews<'_>) + Send),
     ) -> Result<Vec<JobResult>, SystemdError> {
-        // The match must be there before the first job: a fast one is gone before a later subscription.
-        let mut removed = self.manager.receive_job_removed().await.map_err(SystemdError::Unreachable)?;
-        let subscribe = || self.manager.subscribe();
-        self.subscribed.get_or_try_init(subscribe).await.map_err(SystemdError::Unreachable)?;
-        let begun = Instant::now();
+        let removed = self.listen().await?;
         let mut waiting = BTreeMap::new();
         for unit in units {
             let job = self.request(verb, unit).await?;
             waiting.insert(job.to_string(), unit);
         }
+        self.follow(removed, waiting, news).await
+    }
+
+    /// News of jobs that end. It must be there before the first job: a fast one is gone before a later subscription.
+    pub(super) async fn listen(&self) -> Result<JobRemovedStream, SystemdError> {
+        let removed = self.manager.receive_job_removed().await.map_err(SystemdError::Unreachable)?;
+        let subscribe = || self.manager.subscribe();
+        self.subscribed.get_or_try_init(subscribe).await.map_err(SystemdError::Unreachable)?;
+        Ok(removed)
+    }
+
+    /// Follows jobs, by their paths, to their ends.
+    pub(super) async fn follow(
+        &self,
+        mut removed: JobRemovedStream,
+        mut waiting: BTreeMap<String, &UnitName>,
+        news: &mut (dyn FnMut(JobNews<'_>) + Send),
+    ) -> Result<Vec<JobResult>, SystemdError> {
+        let begun = Instant::now();
         let mut results = Vec::new();
         while !waiting.is_empty() {
             let Ok(signal) = tokio::time::timeout(REMIND, removed.next()).await else {

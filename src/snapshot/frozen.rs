@@ -16,8 +16,8 @@ use crate::stack::SLICE;
 /// Longest time that the services may stand still. A phone that uploads waits longer than that for an answer.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Where the guard finds the agent.
-const AGENT: &str = "/usr/bin/photos-agent";
+/// What the guard runs when it has thawed.
+const THAW: &str = "/usr/bin/photos-agent thaw";
 
 /// systemd's word for a unit that was to be restarted while it was frozen: the restart stays in its queue for good.
 const STUCK: &str = "auto-restart-queued";
@@ -31,18 +31,24 @@ pub(super) async fn shoot_frozen(
 ) -> Result<Duration, StepError> {
     let systemd = host.systemd().await?;
     let slice = UnitName::constant(SLICE);
-    let timer = UnitName::constant(format!("photos-thaw-{id}.timer"));
-    systemd.guard(&timer, &slice, LIMIT, &[AGENT, "thaw"]).await?;
+    let guard = UnitName::constant(format!("photos-thaw-{id}.service"));
+    systemd.guard(&guard, &slice, LIMIT, THAW).await?;
     let begun = Instant::now();
     let taken = take(systemd, &slice, shots).await;
     let thawed = systemd.thaw(&slice).await;
     let frozen = begun.elapsed();
+    let goes_on = match thawed {
+        Ok(()) => {
+            // It has nothing to do any more, and where it has already done it, it is gone.
+            let _ = systemd.dismiss(&guard).await;
+            start_stuck(systemd, services).await
+        }
+        // The guard is still there.
+        failed => failed,
+    };
+    // Not before: of what was not taken, too, nothing is left to thaw the next one.
     let held = taken?;
-    // Where this fails, the guard is still there.
-    thawed?;
-    // It has nothing to do any more, and where it has already done it, it is gone.
-    let _ = systemd.dismiss(&timer).await;
-    start_stuck(systemd, services).await?;
+    goes_on?;
     if held && frozen < LIMIT { Ok(frozen) } else { Err(StepError::NotHeld { after: frozen }) }
 }
 
