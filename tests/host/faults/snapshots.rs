@@ -64,9 +64,6 @@ fn named(round: u64) -> String {
     format!("round-{round}")
 }
 
-/// The next command, if the one that was hit has not ended: `apply` finishes what was begun.
-const FINISH: &str = "if [ -e /var/lib/photos-agent/pending ]; then photos-agent apply; else";
-
 /// Waits until whatever died is up again.
 const WELL: &str = "timeout 120 sh -c 'until photos-agent status; do sleep 0.3; done'";
 
@@ -99,8 +96,9 @@ impl Scenario for Create {
     }
 
     fn recovery(&self, kind: Kind) -> String {
-        // A boot needs nobody.
-        if kind.boots() { WELL.to_owned() } else { format!("{FINISH} {WELL} && photos-agent snapshot; fi && {WELL}") }
+        // A boot needs nobody. What has not ended is finished by `apply`, and what has failed is left to the next one.
+        let next = format!("if [ -e {PENDING} ]; then photos-agent apply; else {WELL} && photos-agent snapshot; fi");
+        if kind.boots() { WELL.to_owned() } else { format!("{next} && {WELL}") }
     }
 
     fn assert_achieved(&self, host: &Host, round: u64, _: Option<&Fault>) {
@@ -189,8 +187,7 @@ impl Scenario for Restore {
     }
 
     fn recovery(&self, kind: Kind) -> String {
-        // What failed by itself was undone by itself, or says that this is the next command.
-        if kind.boots() { WELL.to_owned() } else { format!("{FINISH} true; fi && {WELL}") }
+        if kind.boots() { WELL.to_owned() } else { format!("photos-agent apply && {WELL}") }
     }
 
     fn assert_achieved(&self, host: &Host, round: u64, fault: Option<&Fault>) {

@@ -115,7 +115,7 @@ fn injection(kind: Kind, when: &str) -> String {
 /// The command is a child of the shell: nsenter stops with a child of its own that is stopped, and nobody lets it go on.
 fn attached(command: &str, kind: Kind, number: u64) -> String {
     let part = PARTS[usize::try_from(number - 1).expect("it is small")];
-    let folders: String = BASES.iter().map(|base| format!("-P {base}/.snapshots/$id/{part} ")).collect();
+    let folders = BASES.map(|base| format!("-P {base}/.snapshots/$id/{part}")).join(" ");
     let what = injection(kind, "1");
     let id = format!("id=$(grep -o 'take snapshot [^\"]*' {PENDING} | cut -d' ' -f3)");
     format!(
