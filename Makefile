@@ -10,7 +10,7 @@ SHELL       := /bin/bash
 .NOTPARALLEL:
 
 CARGO             ?= cargo
-HOST_TEST_THREADS ?= 2
+HOST_TEST_THREADS ?= 3
 SUDO              := $(if $(filter 0,$(shell id -u)),,sudo)
 
 ARCH    := $(or $(patsubst x86_64,amd64,$(filter x86_64,$(shell uname -m))),arm64)
@@ -77,15 +77,21 @@ unit: ## Tests that need nothing but this folder
 	$(call stage,unit tests,$(CARGO) test --locked)
 
 host: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)
-host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS=2)
+host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS=3)
 	$(call stage,host tests,$(HOST_TESTS) --test-threads=$(HOST_TEST_THREADS))
 
 # FAULT='subnet powercut step=3' is that one alone; TEST_SEED=7 draws the same ones again.
 test-faults: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)
 test-faults: export FAULTS ?= 200
+test-faults: export SNAPSHOT_FAULTS ?= 150
 test-faults: export FAULT_WORKERS ?= $(HOST_TEST_THREADS)
-test-faults: package ## Kill, cut off and fill up disposable hosts, FAULTS=200 times (TEST_SEED, FAULT)
-	$(call stage,faults,$(HOST_TESTS) --nocapture --exact faults::whatever_dies_whenever_the_next_run_finishes_it)
+test-faults: export SNAPSHOTS ?= 200
+test-faults: export OPENED ?= 20
+test-faults: package ## Kill, cut off and fill up disposable hosts, FAULTS=200 and SNAPSHOT_FAULTS=150 times (TEST_SEED, FAULT)
+	$(call stage,faults,$(HOST_TESTS) --nocapture --test-threads=1 --exact \
+		faults::whatever_dies_whenever_the_next_run_finishes_it \
+		faults::whatever_dies_around_a_snapshot_nothing_is_half_taken_half_deleted_or_half_put_back \
+		$(if $(FAULT),,snapshot::rows_and_files_are_of_one_moment_and_the_writer_notices_nothing))
 
 clean: ## Delete target/ and build/ (tests/host/testhost clean deletes the hosts)
 	$(CARGO) clean

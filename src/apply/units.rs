@@ -39,7 +39,9 @@ pub(super) fn remove_leftovers(host: &Host, desired: &Desired) -> Result<(), Fil
     let parents = desired.files.iter().filter_map(|file| file.path.as_path().parent()).map(Path::to_owned);
     let records = record::FOLDERS.map(|name| Path::new(STATE).join(name));
     let folders: BTreeSet<PathBuf> = parents.chain(records).collect();
-    folders.iter().try_for_each(|folder| files::remove_leftovers(&host.root.join(folder)))
+    folders.iter().try_for_each(|folder| files::remove_leftovers(&host.root.join(folder)))?;
+    // Whoever stages the next set clears it first; but there may be no next one.
+    files::remove_tree(&host.root.join(generator::STAGE))
 }
 
 /// Writes the files, reloads, and puts the old ones back if a unit did not come of it.

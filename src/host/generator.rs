@@ -35,7 +35,7 @@ pub const FOLDERS: [&str; 3] = [BEFORE, HERE, AFTER];
 const ROOTLESS: &str = "/etc/containers/systemd/users";
 
 /// Where the set is staged: not below [`HERE`], where quadlet would read it for good.
-const STAGE: &str = "/run/photos-agent/stage";
+pub const STAGE: &str = "/run/photos-agent/stage";
 
 /// Why a set of units cannot be used.
 #[derive(Debug, thiserror::Error)]

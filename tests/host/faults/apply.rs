@@ -1,5 +1,6 @@
 //! Faults over `apply`: the first one, and three on a host that runs.
 
+use crate::faults::fault::Fault;
 use crate::faults::hosts;
 use crate::faults::scenario::Scenario;
 use crate::support::Host;
@@ -29,7 +30,7 @@ impl Scenario for First {
 
     fn prepare(&self, _: &Host, _: u64) {}
 
-    fn assert_achieved(&self, host: &Host, _: u64) {
+    fn assert_achieved(&self, host: &Host, _: u64, _: Option<&Fault>) {
         host.ok("curl -sf -m 5 http://127.0.0.1:2283/api/server/ping");
     }
 }
@@ -56,7 +57,7 @@ impl Scenario for Subnet {
         configure(host, "subnet", &format!("[network]\nsubnet = \"{}\"\n", Self::subnet(round)));
     }
 
-    fn assert_achieved(&self, host: &Host, round: u64) {
+    fn assert_achieved(&self, host: &Host, round: u64, _: Option<&Fault>) {
         let subnet = host.ok("podman network inspect photos --format '{{range .Subnets}}{{.Subnet}}{{end}}'");
         assert_eq!(subnet, Self::subnet(round));
         host.ok("systemctl is-active photos.target");
@@ -87,7 +88,7 @@ impl Scenario for Port {
         configure(host, "port", &text);
     }
 
-    fn assert_achieved(&self, host: &Host, round: u64) {
+    fn assert_achieved(&self, host: &Host, round: u64, _: Option<&Fault>) {
         host.ok(&format!("curl -sf -m 5 http://127.0.0.1:{}/api/server/ping", Self::port(round)));
         let unit = "/etc/containers/systemd/photos-agent/immich-ml.container";
         host.ok(&format!("grep -q 'MemoryMax={}G' {unit}", 3 + round % 2));
@@ -116,7 +117,7 @@ impl Scenario for Drift {
         ));
     }
 
-    fn assert_achieved(&self, host: &Host, round: u64) {
+    fn assert_achieved(&self, host: &Host, round: u64, _: Option<&Fault>) {
         host.ok(&format!("[ -e {UNITS}/immich-ml.container ] && ! grep -q Mine {UNITS}/immich-redis.container"));
         host.ok(&format!(
             "grep -qx 'Description=Mine {round}' /var/lib/photos-agent/displaced/*-immich-redis.container"

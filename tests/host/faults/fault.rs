@@ -21,11 +21,19 @@ pub enum Kind {
     Io,
     /// The system bus is killed; systemd starts it again.
     Bus,
+    /// Services are killed.
+    Unit,
+    /// Services are killed, and then the command.
+    Both,
 }
 
 impl Kind {
+    /// Those that happen to any operation.
+    pub const ANY: [Self; 6] = [Self::Kill, Self::PowerCut, Self::NoSpace, Self::Crash, Self::Io, Self::Bus];
+
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Kill, Self::PowerCut, Self::NoSpace, Self::Crash, Self::Io, Self::Bus];
+    pub const ALL: [Self; 8] =
+        [Self::Kill, Self::PowerCut, Self::Crash, Self::Both, Self::Unit, Self::NoSpace, Self::Io, Self::Bus];
 
     /// As in `FAULT=` and in tables.
     pub const fn name(self) -> &'static str {
@@ -36,6 +44,8 @@ impl Kind {
             Self::NoSpace => "nospace",
             Self::Io => "io",
             Self::Bus => "bus",
+            Self::Unit => "unit",
+            Self::Both => "both",
         }
     }
 
@@ -56,7 +66,12 @@ pub enum Point {
     After(u64),
     /// When so many pages of this folder have been used up.
     Room(Folder, u64),
+    /// As this part of a snapshot is taken, everything frozen: one of [`PARTS`], from 1.
+    Shot(u64),
 }
+
+/// The parts of a snapshot, as [`Point::Shot`] counts them.
+pub const PARTS: [&str; 4] = ["postgres", "redis", "media", "icloud"];
 
 /// A folder with a disk of its own, for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +110,9 @@ pub struct Extent {
     pub state: u64,
     /// The same in [`Folder::Units`].
     pub units: u64,
-    /// System calls by name, of those in [`CALLS`].
+    /// Subvolumes that it takes snapshots of while everything stands still.
+    pub shots: u64,
+    /// System calls by name, of those in [`CALLS`], by the thread that makes the most of them.
     pub calls: BTreeMap<String, u64>,
 }
 
@@ -103,11 +120,11 @@ pub struct Extent {
 pub const CALLS: &str = "openat,fsync,fdatasync,syncfs,?rename,renameat,renameat2,?mkdir,mkdirat,?unlink,unlinkat,?rmdir,\
                          fchmod,fchmodat,?chmod,?chown,fchownat,?symlink,symlinkat,ioctl,sendmsg,write,writev";
 
-/// Those that a full disk refuses.
-const NEED_SPACE: [&str; 7] = ["fsync", "syncfs", "rename", "renameat", "renameat2", "mkdir", "mkdirat"];
+/// Those that a full disk refuses. `ioctl` takes snapshots and deletes them.
+const NEED_SPACE: [&str; 8] = ["fsync", "syncfs", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "ioctl"];
 
 /// Those that speak to nobody but the disk.
-const OF_FILES: [&str; 14] = [
+const OF_FILES: [&str; 15] = [
     "openat",
     "fsync",
     "syncfs",
@@ -122,23 +139,54 @@ const OF_FILES: [&str; 14] = [
     "chmod",
     "chown",
     "fchownat",
+    "ioctl",
 ];
 
 impl Fault {
     /// Any moment of an operation of this extent.
     pub fn draw(kind: Kind, extent: &Extent, random: &mut Random) -> Self {
-        let point = match (kind, random.below(3)) {
-            (Kind::NoSpace, 0) => Point::Room(Folder::State, random.below(extent.state)),
-            (Kind::NoSpace, 1) => Point::Room(Folder::Units, random.below(extent.units)),
-            (Kind::NoSpace, _) => one_of_a_name(&NEED_SPACE, extent, random),
-            (Kind::Io, _) => one_of_a_name(&OF_FILES, extent, random),
-            (_, 0) => Point::Step(1 + random.below(extent.steps)),
+        let measures = measures(kind, extent);
+        let point = match random.one_of(&measures) {
+            Measure::Steps => Point::Step(1 + random.below(extent.steps)),
             // It was measured under strace: later would often be too late.
-            (_, 1) => Point::After(random.below(extent.millis * 3 / 4)),
-            (_, _) => any_call(extent, random),
+            Measure::Millis => Point::After(random.below(extent.millis * 3 / 4)),
+            Measure::Calls => any_call(extent, random),
+            Measure::CallsOf(names) => one_of_a_name(names, extent, random),
+            Measure::Room(folder, pages) => Point::Room(*folder, random.below(*pages)),
+            Measure::Shots => Point::Shot(1 + random.below(extent.shots)),
         };
         Self { kind, point }
     }
+}
+
+/// What a point can be counted in.
+enum Measure {
+    Steps,
+    Millis,
+    Calls,
+    CallsOf(&'static [&'static str]),
+    Room(Folder, u64),
+    Shots,
+}
+
+/// Those that this kind has in an operation of this extent. What the operation has none of, nothing can happen at.
+fn measures(kind: Kind, extent: &Extent) -> Vec<Measure> {
+    let mut measures = match kind {
+        Kind::NoSpace => {
+            let rooms = [(Folder::State, extent.state), (Folder::Units, extent.units)];
+            let rooms = rooms.into_iter().filter(|(_, pages)| *pages > 0);
+            let rooms = rooms.map(|(folder, pages)| Measure::Room(folder, pages));
+            rooms.chain([Measure::CallsOf(&NEED_SPACE)]).collect()
+        }
+        Kind::Io => vec![Measure::CallsOf(&OF_FILES)],
+        // The only step is the same moment each time.
+        _ if extent.steps == 1 => vec![Measure::Millis, Measure::Calls],
+        _ => vec![Measure::Steps, Measure::Millis, Measure::Calls],
+    };
+    if extent.shots > 0 {
+        measures.push(Measure::Shots);
+    }
+    measures
 }
 
 /// Calls with few of their name are as likely as those with many: each name fails in a way of its own.
@@ -170,6 +218,7 @@ impl fmt::Display for Fault {
             Point::After(millis) => write!(f, "after={millis}"),
             Point::Room(Folder::State, pages) => write!(f, "state={pages}"),
             Point::Room(Folder::Units, pages) => write!(f, "units={pages}"),
+            Point::Shot(number) => write!(f, "shot={number}"),
         }
     }
 }
@@ -188,6 +237,7 @@ impl FromStr for Fault {
             "after" => Point::After(number),
             "state" => Point::Room(Folder::State, number),
             "units" => Point::Room(Folder::Units, number),
+            "shot" => Point::Shot(number),
             call => Point::Call(call.to_owned(), number),
         };
         Ok(Self { kind, point })
@@ -208,6 +258,7 @@ impl FromStr for Extent {
                 "millis" => extent.millis = number,
                 "state" => extent.state = number,
                 "units" => extent.units = number,
+                "shots" => extent.shots = number,
                 call => drop(extent.calls.insert(call.to_owned(), number)),
             }
         }
@@ -220,18 +271,22 @@ impl FromStr for Extent {
 
 #[test]
 fn a_fault_is_drawn_within_the_operation_and_read_as_it_is_written() {
-    let extent: Extent =
-        "5 steps\n6000 millis\n9 state\n2 units\n100 openat\n29 fsync\n7 unlink\n80 sendmsg\n".parse().unwrap();
-    for number in 0..500 {
-        for kind in Kind::ALL {
-            let fault = Fault::draw(kind, &extent, &mut Random::of(1, number));
-            assert_eq!(fault.to_string().parse(), Ok(fault.clone()));
-            assert_eq!(Fault::draw(kind, &extent, &mut Random::of(1, number)), fault);
-            match fault.point {
-                Point::Step(step) => assert!((1..=5).contains(&step)),
-                Point::After(millis) => assert!(millis < 6000),
-                Point::Call(name, number) => assert!((1..=extent.calls[&name]).contains(&number)),
-                Point::Room(..) => assert_eq!(kind, Kind::NoSpace),
+    let calls = "100 openat\n29 fsync\n7 unlink\n80 sendmsg\n";
+    for others in ["9 state\n2 units\n0 shots", "0 state\n0 units\n4 shots"] {
+        let extent: Extent = format!("5 steps\n6000 millis\n{others}\n{calls}").parse().unwrap();
+        for number in 0..500 {
+            for kind in Kind::ALL {
+                let fault = Fault::draw(kind, &extent, &mut Random::of(1, number));
+                assert_eq!(fault.to_string().parse(), Ok(fault.clone()));
+                assert_eq!(Fault::draw(kind, &extent, &mut Random::of(1, number)), fault);
+                match fault.point {
+                    Point::Step(step) => assert!((1..=5).contains(&step)),
+                    Point::After(millis) => assert!(millis < 6000),
+                    Point::Call(name, number) => assert!((1..=extent.calls[&name]).contains(&number)),
+                    Point::Room(Folder::State, pages) => assert!(kind == Kind::NoSpace && pages < extent.state),
+                    Point::Room(Folder::Units, pages) => assert!(kind == Kind::NoSpace && pages < extent.units),
+                    Point::Shot(number) => assert!((1..=extent.shots).contains(&number)),
+                }
             }
         }
     }

@@ -2,9 +2,11 @@
 //!
 //! They are made once per deb and kept.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::faults::scenario;
+use crate::faults::scenario::{APPLY, SNAPSHOTS};
+use crate::faults::snapshots::entrust;
 use crate::faults::strike::measure;
 use crate::support::Host;
 
@@ -75,8 +77,11 @@ done
 true
 ";
 
-/// A converged host that was booted to look at it, for the first that needs one.
-static SPARE: Mutex<Option<Host>> = Mutex::new(None);
+/// Where the subvolumes of any of them are.
+pub const BASES: [&str; 3] = ["/var/lib/photos", "/srv/pool/photos", "/var/lib/databases"];
+
+/// Hosts that were booted to look at them, by their home, for the first that needs one.
+static SPARE: Mutex<BTreeMap<&str, Host>> = Mutex::new(BTreeMap::new());
 
 /// The agent is installed and was never run; the images are there.
 pub fn empty(test: &str) -> Host {
@@ -87,13 +92,12 @@ pub fn empty(test: &str) -> Host {
     })
 }
 
-/// The same, converged, every scenario measured.
+/// The same, converged, every scenario of [`APPLY`] measured.
 pub fn converged(test: &str) -> Host {
-    let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let host = spare.unwrap_or_else(|| {
-        Host::from_saved(test, "faults-converged", &format!("{FOREIGN}{ENTRUSTED}{}", measures()), || {
+    let host = take_spare("converged").unwrap_or_else(|| {
+        Host::from_saved(test, "faults-converged", &recipe(ENTRUSTED), || {
             let host = empty("faultsconverged");
-            for (number, scenario) in scenario::all().into_iter().enumerate() {
+            for (number, scenario) in APPLY.into_iter().enumerate() {
                 measure(&host, scenario);
                 if number == 0 {
                     host.ok(ENTRUSTED);
@@ -106,17 +110,34 @@ pub fn converged(test: &str) -> Host {
     host
 }
 
-/// Part of a saved host's name: what measuring does.
-const fn measures() -> &'static str {
-    concat!(include_str!("strike.rs"), include_str!("apply.rs"), include_str!("scenario.rs"))
+/// The same on two disks, with a snapshot, every scenario of [`SNAPSHOTS`] measured.
+pub fn snapshots(test: &str) -> Host {
+    let host = take_spare("snapshots").unwrap_or_else(|| {
+        Host::from_saved(test, "faults-snapshots", &recipe(include_str!("snapshots.rs")), || {
+            let host = empty("faultssnapshots");
+            entrust(&host);
+            for scenario in SNAPSHOTS {
+                measure(&host, scenario);
+            }
+            host
+        })
+    });
+    host.wait_for("photos-agent status", 90);
+    host
 }
 
-/// Keeps it for [`converged`].
-pub fn keep_spare(host: Host) {
-    *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = Some(host);
+/// What a saved host is made from, and measured with.
+fn recipe(entrusted: &str) -> String {
+    let measures = concat!(include_str!("strike.rs"), include_str!("apply.rs"), include_str!("scenario.rs"));
+    format!("{FOREIGN}{entrusted}{measures}")
 }
 
-/// Nobody needed it.
-pub fn drop_spare() {
-    drop(SPARE.lock().unwrap_or_else(PoisonError::into_inner).take());
+/// Keeps it for the next scenario with this home.
+pub fn keep_spare(home: &'static str, host: Host) {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner).insert(home, host);
+}
+
+/// The one that nobody needed yet.
+pub fn take_spare(home: &str) -> Option<Host> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner).remove(home)
 }

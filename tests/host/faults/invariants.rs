@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::faults::fault::Fault;
-use crate::faults::hosts::FINGERPRINT;
+use crate::faults::hosts::{BASES, FINGERPRINT};
+use crate::faults::kept::{assert_no_debris, assert_thawed, assert_whole};
 use crate::faults::scenario::Scenario;
 use crate::faults::strike::{LOG, PENDING, Struck};
 use crate::support::Host;
@@ -15,6 +16,9 @@ pub struct Before {
     units: String,
     password: String,
     history: Vec<Entry>,
+    /// Parts of snapshots that stay, and the names of those that do not.
+    snapshots: Vec<String>,
+    doomed: Vec<String>,
 }
 
 /// What came of it.
@@ -23,6 +27,8 @@ pub struct Recovered {
     pub resumed: bool,
     /// From the fault's end, a boot included, to a converged host.
     pub took: Duration,
+    /// From the fault's end until nothing was frozen any more.
+    pub thawed: Duration,
 }
 
 /// An operation: number and outcome.
@@ -40,12 +46,18 @@ impl Before {
             units: host.ok(UNITS),
             password: password(host),
             history: history(host),
+            snapshots: Vec::new(),
+            doomed: Vec::new(),
         }
     }
 
-    /// A look at what the scenario made of the units.
-    pub fn look_again(&mut self, host: &Host) {
+    /// A look at what the scenario made of it.
+    pub fn look_again(&mut self, host: &Host, scenario: &dyn Scenario) {
         self.units += &host.ok(UNITS);
+        self.doomed = scenario.doomed(host);
+        self.snapshots = assert_whole(host);
+        let doomed = |part: &String| self.doomed.iter().any(|id| part.split(' ').next() == Some(id));
+        self.snapshots.retain(|part| !doomed(part));
     }
 
     /// Nothing is half-written, nothing foreign was touched, no secret lies about; then the scenario's recovery does the
@@ -59,12 +71,17 @@ impl Before {
         round: u64,
     ) -> Recovered {
         let begun = Instant::now();
+        let thawed = assert_thawed(host, fault.kind);
         if fault.kind.boots() {
             assert_boot_resolved(host);
         }
         assert_nobody_at_work(host);
+        if fault.kind.boots() {
+            assert_no_debris(host);
+        }
         let resolved = begun.elapsed();
         assert_nothing_half_written(host);
+        self.assert_snapshots_kept(host);
         self.assert_nothing_foreign_touched(host, fault);
         let units = host.ok(UNITS);
         let open = open(host);
@@ -74,7 +91,7 @@ impl Before {
         assert!(matches!(plan.code, 0 | 2), "a plan after a fault: {}", plan.all());
 
         let looked = begun.elapsed();
-        host.ok(&format!("timeout 300 {} >>{LOG} 2>&1 || {{ tail -n 60 {LOG}; false; }}", scenario.recovery()));
+        host.ok(&format!("{{ {}; }} >>{LOG} 2>&1 || {{ tail -n 60 {LOG}; false; }}", scenario.recovery(fault.kind)));
         host.assert_converged();
         let took = struck.boot + resolved + begun.elapsed().saturating_sub(looked);
 
@@ -82,17 +99,33 @@ impl Before {
         let whole = |line: &&str| !after.contains(*line) && !self.units.contains(*line);
         assert_eq!(units.lines().filter(whole).collect::<Vec<_>>(), Vec::<&str>::new(), "units neither old nor new");
         assert_no_leftovers(host);
+        assert_no_debris(host);
         assert_nothing_half_written(host);
+        self.assert_snapshots_kept(host);
+        self.assert_doomed_are_gone(host);
         self.assert_nothing_foreign_touched(host, fault);
         let is = password(host);
         assert!(was.is_empty() || was == is, "a new password while there was one");
         assert!(self.password.is_empty() || self.password == is, "a new password while there was one");
         assert_no_secret(host, &is);
-        scenario.assert_achieved(host, round);
+        scenario.assert_achieved(host, round, Some(fault));
         assert_row(host);
         let entered = history(host);
         self.assert_history(&entered, &known, open);
-        Recovered { resumed: interrupted(&entered) > interrupted(&self.history), took }
+        Recovered { resumed: interrupted(&entered) > interrupted(&self.history), took, thawed }
+    }
+
+    /// What was not to be deleted is what it was.
+    fn assert_snapshots_kept(&self, host: &Host) {
+        let parts = assert_whole(host);
+        let gone = self.snapshots.iter().filter(|part| !parts.contains(part)).collect::<Vec<_>>();
+        assert_eq!(gone, Vec::<&String>::new(), "snapshots that nobody deletes are gone: {parts:?}");
+    }
+
+    fn assert_doomed_are_gone(&self, host: &Host) {
+        for id in &self.doomed {
+            host.ok(&format!("! ls -d {}/.snapshots/{id} 2>/dev/null", BASES.join(&format!("/.snapshots/{id} "))));
+        }
     }
 
     fn assert_nothing_foreign_touched(&self, host: &Host, fault: &Fault) {
@@ -165,12 +198,15 @@ pub fn assert_nothing_half_written(host: &Host) {
 
 /// What bears the name of a subvolume is one, and has what must be set while it is empty.
 pub fn assert_subvolumes(host: &Host) {
-    let found = host.ok("cd /var/lib/photos 2>/dev/null || exit 0; \
+    let found = host.ok(&format!(
+        "for base in {}; do cd $base 2>/dev/null || continue; \
                          for path in live/postgres live/redis live/media live/thumbs live/encoded-video live/icloud \
                            keep/icloudpd keep/ml-cache; do \
                            [ ! -e $path ] || echo $path $(stat -c '%i %u:%g %a' $path) \
                              $(lsattr -d $path | cut -d' ' -f1 | tr -cd C); \
-                         done");
+                         done; done",
+        BASES.join(" ")
+    ));
     for line in found.lines() {
         let path = line.split(' ').next().unwrap_or_default();
         let wanted = match path {
@@ -188,9 +224,12 @@ pub fn assert_subvolumes(host: &Host) {
 
 /// Nothing in the making, nothing open.
 pub fn assert_no_leftovers(host: &Host) {
-    let leftovers = "find /etc /var/lib/photos-agent /run/photos-agent -name '.photos-agent-*' -o -path /run/photos-agent/stage -o -path /run/photos-agent/resolving; \
-                     find /var/lib/photos -maxdepth 2 -name '.*.new'; ls /var/lib/photos-agent/pending /var/lib/photos-agent/first-start.* 2>/dev/null; true";
-    assert_eq!(host.ok(leftovers), "");
+    let bases = BASES.join(" ");
+    let leftovers = format!(
+        "find /etc /var/lib/photos-agent /run/photos-agent -name '.photos-agent-*' -o -path /run/photos-agent/stage -o -path /run/photos-agent/resolving; \
+                     find {bases} -maxdepth 2 -name '.*.new' 2>/dev/null; ls /var/lib/photos-agent/pending /var/lib/photos-agent/first-start.* 2>/dev/null; true"
+    );
+    assert_eq!(host.ok(&leftovers), "");
 }
 
 /// Empty where there is none yet.
@@ -204,12 +243,12 @@ fn assert_no_secret(host: &Host, password: &str) {
         return;
     }
     host.write("/dev/shm/password", password);
-    let found = host.ok("find /etc /var/lib/photos-agent /run/photos-agent /run/systemd /root /tmp /var/tmp -type f \
-                           -exec grep -alFf /dev/shm/password {} + ; \
-                         find /var/lib/photos -maxdepth 3 -type f -exec grep -alFf /dev/shm/password {} + ; \
+    let found = host.ok(&format!("find /etc /var/lib/photos-agent /run/photos-agent /run/systemd /root /tmp /var/tmp -type f \
+                           -exec grep -alFf /dev/shm/password {{}} + ; \
+                         find {} -maxdepth 3 -type f -exec grep -alFf /dev/shm/password {{}} + 2>/dev/null; \
                          grep -alFf /dev/shm/password /proc/[0-9]*/cmdline 2>/dev/null; \
                          journalctl -q -o export --cursor-file=/root/journal.cursor | grep -aqFf /dev/shm/password && echo the journal; \
-                         rm /dev/shm/password");
+                         rm /dev/shm/password", BASES.join(" ")));
     assert_eq!(found, "", "the password is in");
 }
 

@@ -9,10 +9,11 @@ mod cases;
 mod fault;
 mod hosts;
 mod invariants;
+mod kept;
 pub mod random;
 mod report;
-mod restore;
 mod scenario;
+mod snapshots;
 mod strike;
 mod sweep;
 
@@ -25,5 +26,10 @@ fn say(text: &str) {
 
 #[test]
 fn whatever_dies_whenever_the_next_run_finishes_it() {
-    sweep::sweep();
+    sweep::sweep(&sweep::APPLY);
+}
+
+#[test]
+fn whatever_dies_around_a_snapshot_nothing_is_half_taken_half_deleted_or_half_put_back() {
+    sweep::sweep(&sweep::SNAPSHOTS);
 }

@@ -30,6 +30,7 @@ struct Row {
     at_work: u32,
     resumed: u32,
     longest: Duration,
+    thawed: Duration,
 }
 
 impl Row {
@@ -38,11 +39,13 @@ impl Row {
         self.at_work += other.at_work;
         self.resumed += other.resumed;
         self.longest = self.longest.max(other.longest);
+        self.thawed = self.thawed.max(other.thawed);
     }
 
     fn print(&self, scenario: &str, kind: &str) -> String {
-        let Self { count, at_work, resumed, longest } = self;
-        format!("| {scenario} | {kind} | {count} | {at_work} | {resumed} | {:.1} s |\n", longest.as_secs_f32())
+        let Self { count, at_work, resumed, longest, thawed } = self;
+        let (longest, thawed) = (longest.as_secs_f32(), thawed.as_secs_f32());
+        format!("| {scenario} | {kind} | {count} | {at_work} | {resumed} | {longest:.1} s | {thawed:.1} s |\n")
     }
 }
 
@@ -53,8 +56,8 @@ impl Report {
     }
 
     pub fn add(&mut self, record: Record) {
-        let Recovered { resumed, took } = record.recovered;
-        let row = Row { count: 1, at_work: record.at_work.into(), resumed: resumed.into(), longest: took };
+        let Recovered { resumed, took, thawed } = record.recovered;
+        let row = Row { count: 1, at_work: record.at_work.into(), resumed: resumed.into(), longest: took, thawed };
         self.rows.entry((record.scenario, record.kind)).or_default().add(&row);
     }
 
@@ -65,8 +68,8 @@ impl Report {
 
     /// To the test's standard error, as Markdown.
     pub fn print(&self) {
-        let mut table = "| operation | fault | survived | hit it at work | resumed | longest recovery |\n\
-                         |---|---|---|---|---|---|\n"
+        let mut table = "| operation | fault | survived | hit it at work | resumed | longest recovery | longest until nothing was frozen |\n\
+                         |---|---|---|---|---|---|---|\n"
             .to_owned();
         let mut total = Row::default();
         for ((scenario, kind), row) in &self.rows {

@@ -12,6 +12,7 @@ use crate::faults::invariants::Before;
 use crate::faults::random::{Random, seed};
 use crate::faults::report::{Record, Report};
 use crate::faults::scenario::{self, Scenario};
+use crate::faults::snapshots::CERTAIN;
 use crate::faults::strike::{measured, strike};
 use crate::faults::{hosts, say};
 use crate::support::Host;
@@ -32,59 +33,104 @@ impl Case {
     }
 }
 
+/// Scenarios that are swept together.
+pub struct Group {
+    scenarios: &'static [&'static dyn Scenario],
+    /// The variable that says how many faults are drawn.
+    number: &'static str,
+    /// What a sample is drawn from: none of it if the variable is not set.
+    sample: fn(u64) -> Vec<Drawn>,
+    /// Faults that are in every sweep.
+    certain: &'static [&'static str],
+}
+
+/// Over `apply`.
+pub static APPLY: Group =
+    Group { scenarios: &scenario::APPLY, number: "FAULTS", sample: sample_of_apply, certain: &[] };
+
+/// Over snapshots.
+pub static SNAPSHOTS: Group = Group {
+    scenarios: &scenario::SNAPSHOTS,
+    number: "SNAPSHOT_FAULTS",
+    sample: sample_of_snapshots,
+    certain: &CERTAIN,
+};
+
+/// A fault whose moment is still to be drawn.
+type Drawn = (&'static dyn Scenario, Kind);
+
 /// `FAULT='subnet powercut step=3'`: this one. `FAULTS=200`: so many. Neither: a sample.
-pub fn sweep() {
+pub fn sweep(group: &Group) {
     let report = match std::env::var("FAULT") {
-        Ok(fault) => run(VecDeque::from([vec![parse(&fault)]]), 1),
-        Err(_) => run_drawn(),
+        Ok(fault) => match parse(group, &fault) {
+            Some(case) => run(VecDeque::from([vec![case]]), 1),
+            // It is of another group's scenario.
+            None => return,
+        },
+        Err(_) => run_drawn(group),
     };
     report.print();
     report.assert_no_failures();
 }
 
-fn parse(text: &str) -> Case {
+fn parse(group: &Group, text: &str) -> Option<Case> {
     let (scenario, fault) = text.split_once(' ').expect("FAULT is a scenario and a fault");
-    let known = scenario::all().into_iter().find(|known| known.name() == scenario);
-    Case {
-        scenario: known.expect("FAULT begins with a scenario"),
-        fault: fault.parse().expect("FAULT ends with a fault"),
-    }
+    let named = |all: &[&'static dyn Scenario]| all.iter().copied().find(|known| known.name() == scenario);
+    let known = named(&scenario::APPLY).or_else(|| named(&scenario::SNAPSHOTS));
+    assert!(known.is_some(), "FAULT begins with a scenario");
+    Some(Case { scenario: named(group.scenarios)?, fault: fault.parse().expect("FAULT ends with a fault") })
 }
 
-fn run_drawn() -> Report {
+fn run_drawn(group: &Group) -> Report {
     let number =
         |name| std::env::var(name).ok().map(|text| text.parse::<usize>().unwrap_or_else(|_| panic!("{name}={text}")));
     let seed = seed();
+    let Some(last) = group.scenarios.last() else { return Report::new() };
     // Whose disks have the scenarios' measures.
-    let host = hosts::converged("faultsmeasured");
-    let draw = |(index, (scenario, kind)): (u64, (&'static dyn Scenario, Kind))| Case {
+    let host = last.host(&format!("{}measured", last.home()));
+    let draw = |(index, (scenario, kind)): (u64, Drawn)| Case {
         scenario,
         fault: Fault::draw(kind, &measured(&host, scenario), &mut Random::of(seed, index)),
     };
-    let faults = number("FAULTS");
-    let cases: Vec<Case> = (0..).zip(faults.map_or_else(|| sample(seed), every)).map(draw).collect();
-    hosts::keep_spare(host);
+    let faults = number(group.number);
+    let drawn = faults.map_or_else(|| (group.sample)(seed), |faults| every(group.scenarios, faults));
+    let certain = group.certain.iter().filter_map(|fault| parse(group, fault));
+    let cases: Vec<Case> = certain.chain((0..).zip(drawn).map(draw)).collect();
+    hosts::keep_spare(last.home(), host);
     // The sample runs beside other tests.
     let workers = faults.and_then(|_| number("FAULT_WORKERS")).unwrap_or(1);
     let report = run(batches(cases, workers), workers);
-    hosts::drop_spare();
+    drop(hosts::take_spare(last.home()));
     report
 }
 
 /// One on an empty host, four on one that runs, of five kinds.
-fn sample(seed: u64) -> Vec<(&'static dyn Scenario, Kind)> {
+fn sample_of_apply(seed: u64) -> Vec<Drawn> {
     let mut random = Random::of(seed, u64::MAX);
-    let [first, others @ ..] = scenario::all();
+    let [first, others @ ..] = scenario::APPLY;
     let other = *random.one_of(&others);
     let start = random.below(6);
-    let kinds = Kind::ALL.into_iter().cycle().skip(usize::try_from(start).expect("it is small"));
+    let kinds = Kind::ANY.into_iter().cycle().skip(usize::try_from(start).expect("it is small"));
     [first, other, other, other, other].into_iter().zip(kinds).collect()
 }
 
-/// Every kind on every scenario, as often as it takes.
-fn every(faults: usize) -> Vec<(&'static dyn Scenario, Kind)> {
-    let pairs = Kind::ALL.into_iter().flat_map(|kind| scenario::all().map(|scenario| (scenario, kind)));
-    pairs.collect::<Vec<_>>().into_iter().cycle().take(faults).collect()
+/// Three on each: killed, cut off, and one more.
+fn sample_of_snapshots(seed: u64) -> Vec<Drawn> {
+    let mut random = Random::of(seed, u64::MAX);
+    let mut three = |scenario: &'static dyn Scenario| {
+        let [kill, power_cut, others @ ..] = scenario.kinds() else { unreachable!("there are more") };
+        [*kill, *power_cut, *random.one_of(others)].map(|kind| (scenario, kind))
+    };
+    scenario::SNAPSHOTS.into_iter().flat_map(&mut three).collect()
+}
+
+/// As many on each scenario, every kind as often as any other.
+fn every(scenarios: &[&'static dyn Scenario], faults: usize) -> Vec<Drawn> {
+    let rounds = faults.div_ceil(scenarios.len());
+    let round = |number: usize| {
+        scenarios.iter().map(move |scenario| (*scenario, scenario.kinds()[number % scenario.kinds().len()]))
+    };
+    (0..rounds).flat_map(round).take(faults).collect()
 }
 
 /// Cases that share a host, the longest row of them first.
@@ -93,7 +139,7 @@ fn batches(cases: Vec<Case>, workers: usize) -> VecDeque<Vec<Case>> {
     let all = cases.len();
     for case in cases {
         let most = if case.scenario.is_repeatable() { FAULTS_PER_HOST.min(all.div_ceil(workers)) } else { 1 };
-        let fits = |batch: &&mut Vec<Case>| batch.len() < most && batch[0].scenario.name() == case.scenario.name();
+        let fits = |batch: &&mut Vec<Case>| batch.len() < most && batch[0].scenario.home() == case.scenario.home();
         match batches.iter_mut().find(fits) {
             Some(batch) => batch.push(case),
             None => batches.push(vec![case]),
@@ -155,8 +201,10 @@ fn survives(host: &Host, case: &Case, round: u64) -> Record {
     let (scenario, fault, begun) = (case.scenario, &case.fault, Instant::now());
     let mut before = Before::look(host);
     scenario.prepare(host, round);
-    before.look_again(host);
+    before.look_again(host, scenario);
     let struck = strike(host, scenario, fault);
+    let certain = CERTAIN.contains(&case.name().as_str());
+    assert!(struck.at_work || !certain, "it was to be hit there, and was not");
     let recovered = before.assert_recovers(host, scenario, fault, &struck, round);
     let at = if struck.at_work { struck.doing.as_str() } else { "it had ended" };
     let (recovery, all) = (recovered.took.as_secs_f32(), begun.elapsed().as_secs_f32());
