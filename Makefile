@@ -84,7 +84,7 @@ host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS
 test-faults: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)
 test-faults: export FAULTS ?= 200
 test-faults: export SNAPSHOT_FAULTS ?= 150
-test-faults: export FAULT_WORKERS ?= $(HOST_TEST_THREADS)
+test-faults: export FAULT_WORKERS ?= 2
 test-faults: export SNAPSHOTS ?= 200
 test-faults: export OPENED ?= 20
 test-faults: package ## Kill, cut off and fill up disposable hosts, FAULTS=200 and SNAPSHOT_FAULTS=150 times (TEST_SEED, FAULT)

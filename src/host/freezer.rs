@@ -135,9 +135,9 @@ impl Systemd {
         self.follow(removed, [(job.to_string(), service.clone())].into(), &mut |_| {}).await
     }
 
-    /// Ends the guard.
+    /// Ends the guard, and returns when it has: its name may be that of the next one.
     pub async fn dismiss(&self, service: &UnitName) -> Result<(), SystemdError> {
-        self.ask(Verb::Stop, service).await
+        self.run_jobs(Verb::Stop, std::slice::from_ref(service), &mut |_| {}).await.map(drop)
     }
 }
 

@@ -195,6 +195,8 @@ impl Scenario for Restore {
         assert!(moment == KEPT || moment == named(round), "of {moment} in round {round}");
         let is_exchanged = fault.is_none_or(|fault| fault.point == Point::Call("renameat2".to_owned(), 2));
         assert!(moment == KEPT || !is_exchanged, "one was exchanged, so the other is, too");
-        host.ok(&format!("! ls -d /srv/pool/photos/next /var/lib/databases/next {PENDING} 2>/dev/null"));
+        host.ok(&format!(
+            "for each in /srv/pool/photos/next /var/lib/databases/next {PENDING}; do [ ! -e $each ] || exit 1; done"
+        ));
     }
 }
