@@ -124,7 +124,7 @@ impl Before {
 
     fn assert_doomed_are_gone(&self, host: &Host) {
         for id in &self.doomed {
-            host.ok(&format!("! ls -d {}/.snapshots/{id} 2>/dev/null", BASES.join(&format!("/.snapshots/{id} "))));
+            host.ok(&format!("for base in {}; do [ ! -e $base/.snapshots/{id} ] || exit 1; done", BASES.join(" ")));
         }
     }
 
