@@ -56,7 +56,18 @@ fn writes(host: &Host, command: &str) -> Vec<String> {
         let call = line.split_once(' ').map_or(*line, |(_, call)| call.trim_start());
         let reads = call.contains("O_RDONLY") && !call.contains("O_CREAT") && !call.contains("O_TRUNC");
         let opens = call.starts_with("open");
-        let asks = ["FS_IOC_GETFLAGS", "TCGETS", "TIOCGWINSZ", "FIONBIO", "BTRFS_IOC_GET", "BTRFS_IOC_TREE_SEARCH"];
+        let asks = [
+            "FS_IOC_GETFLAGS",
+            "TCGETS",
+            "TIOCGWINSZ",
+            "FIONBIO",
+            "BTRFS_IOC_GET",
+            "BTRFS_IOC_TREE_SEARCH",
+            "BTRFS_IOC_FS_INFO",
+            "BTRFS_IOC_DEV_INFO",
+            "BTRFS_IOC_SPACE_INFO",
+            "BTRFS_IOC_INO_LOOKUP_USER",
+        ];
         // Who holds the lock is asked with a shared one that does not wait.
         let lock = call.starts_with("flock") && call.contains("LOCK_SH|LOCK_NB");
         let continued = call.starts_with("<...") || call.starts_with("+++") || call.starts_with("---");

@@ -29,7 +29,7 @@ done
 const DEBRIS: &str = r"
 for base in $BASES; do
   [ -d $base ] || continue
-  find $base -mindepth 1 -inum 256 -prune -printf '%P\n' | grep -vxE '(live|keep|replaced/[0-9]{6,})/[a-z-]+|\.snapshots/[^/]+/[a-z-]+/snapshot' | grep -v theirs
+  find $base -mindepth 1 -inum 256 -prune -printf '%P\n' | grep -vxE '(live|keep|replaced/[0-9]{6,})/[a-z-]+(\.cut-off[-.0-9]*)?|\.snapshots/[^/]+/[a-z-]+/snapshot' | grep -v theirs
   for folder in $base/.snapshots/*/; do
     whole=.snapshots/$(basename $folder)/manifest.json
     [ ! -d $folder ] || [ -e /srv/pool/photos/$whole ] || [ -e /var/lib/photos/$whole ] || find $folder -maxdepth 2
