@@ -113,8 +113,13 @@ impl Scenario for Drift {
         host.ok(&format!(
             "cd {UNITS} && rm immich-ml.container && sed -i 's/^Description=.*/Description=Mine {round}/' immich-redis.container && \
              rm /etc/systemd/system/photos.slice && chmod 777 /var/lib/photos/live/thumbs && \
-             sync -f {UNITS} && systemctl daemon-reload && podman network rm -f photos"
+             sync -f {UNITS} && systemctl daemon-reload && \
+             podman network inspect photos --format '{{{{range .Subnets}}}}{{{{.Gateway}}}}{{{{end}}}}' >/root/gateway && \
+             podman network rm -f photos"
         ));
+        // A container that systemd starts again in that moment makes Podman leave the bridge behind, whose subnet is taken then.
+        host.ok("sleep 1; ip -4 -o address | awk -v of=\"$(cat /root/gateway)/\" 'index($4, of) == 1 {print $2}' | \
+             xargs -rn1 ip link delete");
     }
 
     fn assert_achieved(&self, host: &Host, round: u64, _: Option<&Fault>) {
