@@ -9,8 +9,9 @@ use std::time::Duration;
 use crate::apply::{ApplyError, LOCK};
 use crate::host::storage::StorageError;
 use crate::host::{Host, files, lock, subvolume};
+use crate::model::layout::STATE;
 use crate::model::{HostPath, Refusal, Root, SnapshotId, Subvolume};
-use crate::record::{Generations, MANIFEST, Manifest, PROOF, Snapshots, TEXTS};
+use crate::record::{FOLDERS, Generations, MANIFEST, Manifest, PROOF, Snapshots, TEXTS};
 use crate::snapshot::{Applied, failed, remove_abandoned};
 use crate::stack::Disk;
 
@@ -33,6 +34,10 @@ pub async fn tidy(host: &Host, command: &str, patience: Duration) -> Result<Vec<
 
 /// Removes all of it, on every disk. Only by whoever holds the lock: what is being made looks the same.
 pub fn remove_debris(root: &Root, applied: &Applied) -> Result<Vec<SnapshotId>, StorageError> {
+    // A journal that was being written.
+    for folder in FOLDERS {
+        files::remove_leftovers(&root.join(STATE).join(folder))?;
+    }
     let swept = sweep(root, &applied.desired.disks, &applied.snapshots(root))?;
     if let Some((disk, id)) = swept.strangers.first() {
         let count = swept.strangers.len();
