@@ -7,6 +7,7 @@ pub mod files;
 pub mod firewall;
 pub mod freezer;
 pub mod generator;
+pub mod holders;
 pub mod immich;
 mod ioctl;
 pub mod journal;

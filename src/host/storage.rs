@@ -283,7 +283,7 @@ pub fn allocation(path: &Path) -> Result<Option<Allocation>, StorageError> {
 }
 
 /// Undoes the octal escapes of `proc_pid_mountinfo`(5).
-fn unescape(field: &str) -> String {
+pub(super) fn unescape(field: &str) -> String {
     ["\\040", "\\011", "\\012", "\\134"]
         .iter()
         .zip([" ", "\t", "\n", "\\"])

@@ -196,6 +196,12 @@ fn a_restore_that_fails_before_it_changed_anything_leaves_nothing_open() {
         host.fails(1, &format!("test -e /var/lib/photos-agent/pending -o -e {PHOTOS}/next"));
         failed
     };
+    // A container of the operator's would go on with what is put aside.
+    let image = host.ok("podman inspect -f '{{.Image}}' immich-redis");
+    host.ok(&format!("podman run -d --name theirs --entrypoint sleep -v {PHOTOS}/live/media:/m {image} inf"));
+    let held = host.fails(3, "photos-agent restore latest --yes");
+    assert!(held.err.contains("is mounted by sleep (process "), "{}", held.all());
+    host.ok("podman rm -f -t 0 theirs");
     fails();
     host.assert_converged();
     assert_eq!(moments(&host), ["after before", "after before", "after before"]);

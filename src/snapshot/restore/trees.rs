@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::apply::{ApplyError, tree};
+use crate::host::holders::{Holder, holders};
 use crate::host::storage::{self, StorageError};
 use crate::host::subvolume;
 use crate::model::{Change, HostPath, Refusal, RestoredDisk, Root, Subvolume};
@@ -11,7 +12,7 @@ use crate::plan::restore::Tree;
 use crate::record::Manifest;
 use crate::snapshot::failed;
 use crate::snapshot::restore::what;
-use crate::stack::Disk;
+use crate::stack::{Disk, SLICE};
 
 /// What was found.
 pub(super) struct Trees {
@@ -71,6 +72,13 @@ fn look_at(
         let why = "is a mount point, and a mount stays behind when the folder goes";
         let remedy = format!("umount '{}', and mount it elsewhere for good", mounted.display());
         refusals.push(Refusal::new(mounted.display().to_string(), why, remedy));
+    }
+    for Holder { pid, program } in holders(&at, SLICE)? {
+        let why = format!(
+            "is mounted by {program} (process {pid}), a container most likely, which would go on with what is put aside"
+        );
+        let remedy = format!("systemctl status {pid}, and stop what that shows until the restore is done (podman ps)");
+        refusals.push(Refusal::new(live.as_str(), why, remedy));
     }
     let mut changes = BTreeMap::new();
     for part in &disk.subvolumes {
