@@ -13,6 +13,7 @@ mod rotate;
 mod secrets;
 mod steps;
 mod units;
+pub mod upgrade;
 
 use std::time::Duration;
 
@@ -100,6 +101,17 @@ pub enum ApplyError {
         #[source]
         source: Box<ApplyError>,
     },
+    /// An upgrade did not work, and what ran before it runs again.
+    #[error("{went_back}")]
+    WentBack {
+        /// What came of it.
+        went_back: Box<upgrade::WentBack>,
+        /// The stack that runs again; none where that is not well.
+        well: Option<Box<(Survey, jiff::Timestamp)>>,
+        /// Why it is not well.
+        #[source]
+        source: Option<Box<ApplyError>>,
+    },
     /// The steps were taken and the host is still not as it should be.
     #[error("the host changed while it was being changed; still to do: {0}")]
     Unsettled(String),
@@ -185,6 +197,9 @@ async fn operate(
     if operation.lets_services_start() {
         progress.hear(Event::GateOpened);
     }
+    if operation.upgrade().is_some() {
+        return upgrade::resume(host, operation, progress).await;
+    }
     // One that was begun goes on with its own configuration, whatever the files say by now.
     let restore = operation.restore().map(|restore| restore.snapshot.clone());
     let (restored, result) = match restore::take_up(host, &mut operation, progress).await {
@@ -202,7 +217,7 @@ async fn operate(
 }
 
 /// Closes the operation and writes down what it came to.
-fn conclude(
+pub fn conclude(
     host: &Host,
     loaded: &Loaded,
     mut operation: Operation<'_>,
@@ -287,6 +302,7 @@ fn generation(loaded: &Loaded, desired: &Desired, created: jiff::Timestamp) -> G
         config: texts(&loaded.sources),
         images: desired.services.iter().map(|service| (service.service, service.image.clone())).collect(),
         files: desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect(),
+        snapshot: None,
         restored: None,
     }
 }

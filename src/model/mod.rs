@@ -17,6 +17,7 @@ mod snapshot;
 mod space;
 mod state;
 mod storage;
+mod upgrade;
 mod value;
 
 pub use calendar::Calendar;
@@ -34,6 +35,7 @@ pub use state::{
     PodmanState, RolePassword, SecretState, SubvolumeState, UnitState,
 };
 pub use storage::{Subvolume, Tree};
+pub use upgrade::{Phase, Side, Upgrade};
 pub use value::{CpuQuota, DatabaseStorage, MemorySize, PostgresMajor, Release, Subnet, TimeZone};
 
 /// Why a text is not the value it should be.

@@ -14,6 +14,7 @@ mod pending;
 mod places;
 mod proof;
 mod role;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,7 @@ pub use pending::Pending;
 pub use places::{Places, add_places, places};
 pub use proof::{Check, Finding, PROOF, Proof, ROWS, START, Sample, Trial, Trials, add_trial, trials};
 pub use role::{role_password, set_role_password};
+pub use upgrade::{End, Quarantined, Upgraded, Upgrades};
 
 use crate::host::files::{self, FileError};
 use crate::model::Root;
@@ -59,6 +61,9 @@ pub enum RecordError {
     /// A restore has to be finished first.
     #[error("operation {0}, a restore, was begun and not ended")]
     Restoring(u64),
+    /// An upgrade has to be finished first.
+    #[error("operation {0}, an upgrade, was begun and not ended")]
+    Upgrading(u64),
     /// Written by a newer agent.
     #[error("{} has format {found}, this photos-agent knows up to {SCHEMA}: install the newer version again", path.display())]
     Newer {
@@ -74,14 +79,14 @@ impl RecordError {
     pub fn remedy(&self) -> Option<String> {
         let path = match self {
             Self::Damaged { path, .. } => path,
-            Self::Restoring(_) => return Some(pending::RESOLVE.to_owned()),
+            Self::Restoring(_) | Self::Upgrading(_) => return Some(pending::RESOLVE.to_owned()),
             Self::File(_) | Self::Newer { .. } => return None,
         };
         let after = if path.ends_with(PENDING.trim_start_matches('/')) {
             // Whether it was us who stopped the stack was written there, and only there.
             " && systemctl start photos.target"
         } else if path.ends_with("images.lock") {
-            " (tags are asked for anew)"
+            " (what ran last goes on)"
         } else {
             ""
         };
@@ -131,7 +136,7 @@ mod tests {
         let root = Root::new(folder.path());
         for (name, then) in [
             ("pending", "photos-agent apply && systemctl start photos.target"),
-            ("images.lock", "photos-agent apply (tags are asked for anew)"),
+            ("images.lock", "photos-agent apply (what ran last goes on)"),
             ("places.json", "photos-agent apply"),
         ] {
             let path = state(&root, name);

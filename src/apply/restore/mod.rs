@@ -10,19 +10,20 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::apply::restore::stack::{after, settle, stop};
+use crate::apply::restore::stack::{after, settle};
 use crate::apply::{
     ApplyError, Event, Operation, Progress, Report, StepError, Survey, conclude, converge, images, known, survey_with,
 };
 use crate::config::Loaded;
 use crate::host::Host;
-use crate::model::{Digest, HostPath, ImageRef, InForce, PostgresMajor, Refusal, Restore, Root};
+use crate::model::{Digest, HostPath, ImageRef, InForce, PostgresMajor, Refusal, Restore, RestoredDisk, Root};
 use crate::plan::restore::{Verdict, Work, judge};
 use crate::plan::{Gate, Wanted, wanted};
 use crate::record::{Pending, RecordError};
 use crate::stack::{Desired, Disk, Facts, desire};
 
 pub use disks::tree;
+pub(super) use stack::stop;
 
 /// A restore that was looked into and can be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +187,41 @@ pub(super) async fn take_up(
     }
 }
 
+/// Puts back what an upgrade has begun to take back, be it for the first time or after an interruption. Nothing runs.
+pub(super) async fn put_back(
+    host: &Host,
+    then: &Loaded,
+    back: &Restore,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(), ApplyError> {
+    let judged = match operation.restore().cloned() {
+        Some(begun) => {
+            let states = disks::look(host, &begun).map_err(failed("look at what was exchanged"))?;
+            Some((judge(&begun, &states), begun))
+        }
+        None => None,
+    };
+    match judged {
+        Some((Verdict::Unknown(bases), begun)) => {
+            return Err(ApplyError::Refused(bases.iter().map(|base| strange(base, &begun)).collect()));
+        }
+        Some((Verdict::Finish(works), begun)) => finish(host, &begun, &works, operation, progress).await?,
+        // What was half-made is made anew.
+        Some((Verdict::Undo, _)) | None => {
+            operation.begin_restore(back.clone())?;
+            let restore = of(operation)?;
+            finish(host, &restore, &vec![Work::Make; restore.disks.len()], operation, progress).await?;
+        }
+    }
+    settle(host, then, operation, progress).await
+}
+
+/// Where what was live is kept.
+pub(super) fn kept_in(disk: &RestoredDisk, restore: &Restore) -> HostPath {
+    disks::replaced(disk, restore)
+}
+
 /// What a restore was making or exchanging when its journal was lost: nobody knows any more which trees belong together.
 pub(super) fn unknown(root: &Root, desired: &Desired) -> Result<Vec<Refusal>, RecordError> {
     if Pending::read(root)?.is_some_and(|open| open.restore.is_some()) {
@@ -278,7 +314,7 @@ fn of(operation: &Operation<'_>) -> Result<Restore, ApplyError> {
     operation.restore().cloned().ok_or_else(none).map_err(failed("go on"))
 }
 
-fn begin(
+pub(super) fn begin(
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
     step: &str,
@@ -290,6 +326,6 @@ fn begin(
     Ok(operation.begin_step(step.to_owned(), reason, gate, stops)?)
 }
 
-fn failed<E: Into<StepError>>(step: &str) -> impl Fn(E) -> ApplyError + '_ {
+pub(super) fn failed<E: Into<StepError>>(step: &str) -> impl Fn(E) -> ApplyError + '_ {
     move |source| ApplyError::Step { step: step.to_owned(), source: Box::new(source.into()) }
 }

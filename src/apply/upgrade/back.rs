@@ -1,0 +1,167 @@
+//! The way back: what ran, with its data where that may have been migrated. What failed is kept.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::apply::restore::{self, begin, failed, stop};
+use crate::apply::upgrade::{WentBack, of, trial};
+use crate::apply::{ApplyError, Operation, Progress, Survey, converge, units};
+use crate::config::Loaded;
+use crate::host::systemd::Verb;
+use crate::host::{Host, files, journal};
+use crate::model::layout::STATE;
+use crate::model::{Component, HostPath, ImageRef, Phase, Restore, Service, Side, UnitName, Upgrade};
+use crate::observe::chain;
+use crate::plan::Gate;
+use crate::record::{End, ImageLock, Quarantined, Upgraded, Upgrades};
+use crate::stack::TARGET;
+
+/// Lines of each service's journal that are kept.
+const LINES: usize = 300;
+
+/// Decides what has to go back, writes it down, and does it.
+pub(super) async fn go_back(
+    host: &Host,
+    loaded: &Loaded,
+    back: Restore,
+    why: String,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(Survey, Timestamp), ApplyError> {
+    let upgrade = of(operation)?;
+    if let Err(error) = keep_journal(host, &upgrade, &why) {
+        tracing::error!("the journal of the services is not kept: {}", chain(&error));
+    }
+    let data = may_be_migrated(host, &upgrade, progress).await;
+    let phase = Phase::GoingBack { back, why, data };
+    operation.set_upgrade(Some(Upgrade { phase, ..upgrade }))?;
+    finish(host, loaded, operation, progress).await
+}
+
+/// Whether the database may have been changed by the new release. With its server down it is asked itself, and where it does
+/// not answer, it has been.
+async fn may_be_migrated(host: &Host, upgrade: &Upgrade, progress: &mut dyn Progress) -> bool {
+    let databases = [Component::Postgres, Component::Redis];
+    if databases.iter().any(|component| image(&upgrade.from, *component) != image(&upgrade.to, *component)) {
+        return true;
+    }
+    // The target first, which would start them again.
+    let above = [TARGET, Service::Server.unit(), Service::Ml.unit()].map(UnitName::constant);
+    if let Err(error) = units::jobs(host, Verb::Stop, &above, progress).await {
+        tracing::warn!("the server did not stop: {}", chain(&error));
+        return true;
+    }
+    match super::migration().await {
+        Ok(migration) => migration != upgrade.migration,
+        Err(error) => {
+            tracing::warn!("the database does not say whether it was migrated: {}", chain(&error));
+            true
+        }
+    }
+}
+
+/// What a component of a side runs.
+fn image(side: &Side, component: Component) -> Option<ImageRef> {
+    let written = side.in_force.written.get(&component)?;
+    match side.images.get(written) {
+        Some(digest) if written.digest().is_none() => Some(written.at(digest.clone())),
+        _ => Some(written.clone()),
+    }
+}
+
+/// Does what is left to do of it.
+pub(super) async fn finish(
+    host: &Host,
+    loaded: &Loaded,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(Survey, Timestamp), ApplyError> {
+    let upgrade = of(operation)?;
+    let Phase::GoingBack { back, why, data } = upgrade.phase.clone() else {
+        return Err(failed("go back")(crate::apply::StepError::NotAsItWas("nothing is going back".to_owned())));
+    };
+    let from = &upgrade.from.in_force.release;
+    let step = format!("stop the stack to go back to Immich {from}");
+    let begun = begin(operation, progress, &step, why.lines().next().unwrap_or(&why), Gate::Closed, true)?;
+    stop(host, progress).await.map_err(failed(&step))?;
+    operation.step_done(begun);
+
+    let kept = if data { back.disks.iter().map(|disk| restore::kept_in(disk, &back)).collect() } else { Vec::new() };
+    if data {
+        restore::put_back(host, loaded, &back, operation, progress).await?;
+    } else {
+        let step = format!("put Immich {from} in force again");
+        let begun = begin(operation, progress, &step, "the database was not migrated", Gate::Closed, false)?;
+        let mut lock = ImageLock::read(&host.root)?;
+        lock.put_in_force(upgrade.from.in_force.clone(), upgrade.from.images.clone())?;
+        operation.step_done(begun);
+    }
+    remember(host, &upgrade, &why, data, &kept)?;
+    trial::open_doors(host, operation, progress).await?;
+
+    let journal = journal_path(&upgrade);
+    let there = host.root.join(journal.as_path()).exists();
+    let kept = kept.iter().chain(there.then_some(&journal)).map(ToString::to_string).collect();
+    let went_back = WentBack { from: from.clone(), to: upgrade.to.in_force.release.clone(), why, data, kept };
+    let converged = converge(host, loaded, operation, progress).await;
+    let watched = match converged {
+        Ok(converged) => {
+            let limit = Duration::from_secs(upgrade.timeout_s);
+            // TODO watch
+            let _ = limit;
+            Ok(converged)
+        }
+        Err(error) => Err(error),
+    };
+    match watched {
+        Ok(converged) => {
+            operation.settled();
+            Err(ApplyError::WentBack { went_back: Box::new(went_back), well: Some(Box::new(converged)), source: None })
+        }
+        Err(error) => {
+            Err(ApplyError::WentBack { went_back: Box::new(went_back), well: None, source: Some(Box::new(error)) })
+        }
+    }
+}
+
+/// What is known of it from now on, whoever asks.
+fn remember(host: &Host, upgrade: &Upgrade, why: &str, data: bool, kept: &[HostPath]) -> Result<(), ApplyError> {
+    let now = Timestamp::now();
+    let release = upgrade.to.in_force.release.clone();
+    let changed = upgrade.to.in_force.written.keys().filter_map(|component| {
+        let new = image(&upgrade.to, *component)?;
+        (image(&upgrade.from, *component).as_ref() != Some(&new)).then_some((*component, new))
+    });
+    let failed = Quarantined { since: now, release: release.clone(), images: changed.collect(), why: why.to_owned() };
+    let journal = journal_path(upgrade);
+    let journal = host.root.join(journal.as_path()).exists().then_some(journal);
+    let upgraded = Upgraded {
+        at: now,
+        operation: upgrade.operation,
+        command: "photos-agent upgrade".to_owned(),
+        from: upgrade.from.in_force.release.clone(),
+        to: release,
+        snapshot: upgrade.phase.snapshot().cloned(),
+        end: End::WentBack { why: why.to_owned(), data, kept: kept.to_vec(), journal },
+    };
+    Ok(Upgrades::read(&host.root)?.ended(&host.root, upgraded, Some(failed))?)
+}
+
+fn journal_path(upgrade: &Upgrade) -> HostPath {
+    HostPath::constant(format!("{STATE}/failed/{:06}-{}.log", upgrade.operation, upgrade.to.in_force.release))
+}
+
+/// What the services said last, before the next start of them is written over it.
+fn keep_journal(host: &Host, upgrade: &Upgrade, why: &str) -> Result<(), files::FileError> {
+    let mut text = format!("Immich {}: {why}\n", upgrade.to.in_force.release);
+    for service in Service::ALL {
+        let unit = UnitName::constant(service.unit());
+        let _ = write!(text, "\n== {unit}\n");
+        for line in journal::last_lines(&unit, LINES) {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    files::write(&host.root.join(journal_path(upgrade).as_path()), &text, 0o600)
+}
