@@ -3,6 +3,7 @@
 //! Each file owns one neighbour. They report and they do; they decide nothing.
 
 pub mod beneath;
+pub mod door;
 pub mod files;
 pub mod firewall;
 pub mod freezer;
@@ -14,6 +15,7 @@ pub mod journal;
 pub mod kernel;
 pub mod lock;
 pub mod many;
+pub mod netns;
 pub mod podman;
 pub mod process;
 mod proxy;

@@ -31,8 +31,8 @@ pub use service::{Component, Service};
 pub use snapshot::{SnapshotId, SubvolumeUuid};
 pub use space::{Allocation, Device, Group, Profile, Room};
 pub use state::{
-    ActiveState, ContainerState, FileKind, FileState, HASH_LABEL, Kernel, LoadState, NetworkState, PlaceState,
-    PodmanState, RolePassword, SecretState, SubvolumeState, UnitState,
+    ActiveState, ContainerRun, ContainerState, FileKind, FileState, HASH_LABEL, Kernel, LoadState, NetworkState,
+    PlaceState, PodmanState, RolePassword, SecretState, SubvolumeState, UnitState,
 };
 pub use storage::{Subvolume, Tree};
 pub use upgrade::{Phase, Side, Upgrade};

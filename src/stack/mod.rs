@@ -31,6 +31,7 @@ use images::Images;
 use places::Places;
 
 pub use postgres::{CHECKPOINT, NO_STATEMENT, password_statement, session};
+pub use server::PORT as SERVER_PORT;
 pub use unit::MARKER;
 
 /// Where the agent's quadlets lie.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::model::{ContainerState, HASH_LABEL, NetworkState, SecretState};
+use crate::model::{ContainerRun, ContainerState, HASH_LABEL, NetworkState, SecretState};
 
 #[derive(Deserialize)]
 pub(super) struct ApiError {
@@ -13,6 +13,8 @@ pub(super) struct ApiError {
 
 #[derive(Deserialize)]
 pub(super) struct Inspect {
+    #[serde(rename = "Id")]
+    pub(super) id: String,
     #[serde(rename = "State")]
     pub(super) state: InspectState,
     #[serde(rename = "Config")]
@@ -35,6 +37,12 @@ pub(super) struct MountedSecret {
 
 #[derive(Deserialize)]
 pub(super) struct InspectState {
+    #[serde(rename = "Status")]
+    pub(super) status: String,
+    #[serde(rename = "Pid")]
+    pub(super) pid: u32,
+    #[serde(rename = "StartedAt")]
+    pub(super) started: String,
     #[serde(rename = "Health")]
     pub(super) health: Option<InspectHealth>,
 }
@@ -57,6 +65,14 @@ pub(super) struct Container {
     pub(super) networks: Option<Vec<String>>,
 }
 
+impl Inspect {
+    pub(super) fn run(self) -> Option<ContainerRun> {
+        let InspectState { status, pid, started, health } = self.state;
+        let health = health.map(|health| health.status).filter(|status| !status.is_empty());
+        (status == "running" && pid > 0).then_some(ContainerRun { id: self.id, pid, started, health })
+    }
+}
+
 impl Container {
     pub(super) fn states(self) -> impl Iterator<Item = (String, ContainerState)> {
         let labels = self.labels.unwrap_or_default();
@@ -75,6 +91,10 @@ impl Container {
 pub(super) struct Network {
     pub(super) name: String,
     #[serde(default)]
+    pub(super) driver: String,
+    #[serde(default, rename = "network_interface")]
+    pub(super) interface: String,
+    #[serde(default)]
     pub(super) internal: bool,
     #[serde(default)]
     pub(super) subnets: Option<Vec<NetworkSubnet>>,
@@ -90,6 +110,8 @@ pub(super) struct NetworkSubnet {
 impl Network {
     pub(super) fn state(self) -> NetworkState {
         NetworkState {
+            driver: self.driver,
+            interface: self.interface,
             internal: self.internal,
             subnets: self.subnets.unwrap_or_default().into_iter().map(|subnet| subnet.subnet).collect(),
             hash: self.labels.unwrap_or_default().remove(HASH_LABEL),

@@ -15,7 +15,7 @@ use futures_util::future::{join_all, try_join_all};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::model::{ContainerState, Digest, ImageRef, NetworkName, PodmanState, SecretName};
+use crate::model::{ContainerRun, ContainerState, Digest, ImageRef, NetworkName, PodmanState, SecretName};
 use answers::{ApiError, Container, Image, Inspect, Network, Secret, StoredSecret};
 use send::send;
 
@@ -156,6 +156,15 @@ impl Podman {
     pub async fn health(&self, container: &str) -> Result<Option<String>, PodmanError> {
         let inspect = self.inspect(container).await?;
         Ok(inspect.state.health.map(|health| health.status).filter(|status| !status.is_empty()))
+    }
+
+    /// The container, if it runs.
+    pub async fn running(&self, container: &str) -> Result<Option<ContainerRun>, PodmanError> {
+        match self.inspect(container).await {
+            Ok(inspect) => Ok(inspect.run()),
+            Err(PodmanError::Refused { status, .. }) if status == StatusCode::NOT_FOUND.as_u16() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Stores a new secret. Fails if one of this name exists, so that none is ever replaced by accident.
