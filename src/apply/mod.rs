@@ -33,7 +33,7 @@ pub use progress::{Event, Progress};
 pub use restore::{Order, Then, foresee, restore, tree, wished};
 pub use rotate::{Role, Rotation, rotate};
 pub use secrets::{commit_secrets, random_password};
-pub use steps::{StepError, check_generated};
+pub use steps::{StepError, check_covered, check_generated};
 
 /// The lock that everything that changes the host holds.
 pub const LOCK: &str = "/run/photos-agent/lock";

@@ -168,8 +168,13 @@ async fn check_volumes(host: &Host, survey: &Survey) -> Result<(), ApplyError> {
     if !steps().any(|step| matches!(step, Step::InstallFiles { .. })) || steps().any(Step::reveals) {
         return Ok(());
     }
+    check_covered(host, &survey.desired).await
+}
+
+/// The same for images that are all in the store.
+pub async fn check_covered(host: &Host, desired: &Desired) -> Result<(), ApplyError> {
     let mut refusals = Vec::new();
-    for service in &survey.desired.services {
+    for service in &desired.services {
         let volumes = host.podman.volumes(&service.image).await.map_err(|error| ApplyError::Step {
             step: format!("look at {}", service.image),
             source: Box::new(error.into()),

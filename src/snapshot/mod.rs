@@ -83,7 +83,7 @@ impl Applied {
 
 /// Refuses while another operation is half-done, and says `what` that means here. One on snapshots is taken up by the
 /// next one: all that it can have left is debris, or a deletion that goes on.
-fn refuse_open_operation(root: &Root, what: &str) -> Result<(), ApplyError> {
+pub fn refuse_open_operation(root: &Root, what: &str) -> Result<(), ApplyError> {
     let Some(open) = Pending::read(root)? else { return Ok(()) };
     if open.is_of_snapshots() {
         return Ok(());

@@ -91,6 +91,13 @@ pub fn session(container: &str) -> Vec<String> {
     exec.into_iter().chain(psql).chain(database).map(str::to_owned).collect()
 }
 
+/// Podman's arguments for the database as text of PostgreSQL's own, compressed, on standard output.
+pub fn dump(container: &str) -> Vec<String> {
+    let exec = ["exec", "--user=postgres", container];
+    let dump = ["pg_dump", "--username=postgres", "--dbname=immich", "--format=custom"];
+    exec.into_iter().chain(dump).map(str::to_owned).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

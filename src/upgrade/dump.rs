@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::apply::{ApplyError, Event, Operation, Progress, StepError};
 use crate::host::{Host, files, process, storage};
-use crate::model::SnapshotId;
+use crate::model::{Service, SnapshotId};
 use crate::plan::Gate;
 use crate::snapshot::Applied;
 use crate::stack;
@@ -57,13 +57,13 @@ async fn write(folder: &Path, name: &str) -> Result<(), StepError> {
         files::remove(&folder.join(part))?;
     }
     let part: PathBuf = folder.join(format!("{name}.part"));
-    let written = process::write_output("podman", &stack::dump(), &part, PATIENCE).await;
+    let written = process::write_output("podman", &stack::dump(Service::Postgres.stem()), &part, PATIENCE).await;
     if let Err(error) = written {
         // A full disk most likely, of which this is a part.
         let _ = files::remove(&part);
         return Err(error.into());
     }
-    Ok(files::rename(&part, &folder.join(name))?)
+    Ok(files::finish(&part, &folder.join(name))?)
 }
 
 /// All but the newest, by their names.
