@@ -25,3 +25,4 @@ pub mod quadlet;
 pub mod record;
 pub mod snapshot;
 pub mod stack;
+pub mod upgrade;

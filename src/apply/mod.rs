@@ -4,6 +4,7 @@
 //! change and closed after the last. What to do is the plan's; here is only how.
 
 mod applied;
+mod database;
 mod gate;
 mod images;
 mod operation;
@@ -28,6 +29,7 @@ use crate::record::{Generation, Generations, ImageLock, Outcome, Pending, Record
 use crate::stack::{self, Desired, Facts};
 
 pub use applied::{OF_THE_FILES, applied, held, texts, understand};
+pub use database::{ask_database, schema_version, vitals};
 pub use operation::Operation;
 pub use progress::{Event, Progress};
 pub use restore::{Order, Then, foresee, restore, tree, wished};
@@ -198,7 +200,8 @@ async fn operate(
         progress.hear(Event::GateOpened);
     }
     if operation.upgrade().is_some() {
-        return upgrade::resume(host, operation, progress).await;
+        // Seldom, and of a size that the others need not carry.
+        return Box::pin(upgrade::resume(host, operation, progress)).await;
     }
     // One that was begun goes on with its own configuration, whatever the files say by now.
     let restore = operation.restore().map(|restore| restore.snapshot.clone());

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::apply::operation::Operation;
 use crate::apply::progress::{Event, Progress};
+use crate::apply::upgrade::watch::Unwell;
 use crate::apply::{ApplyError, Survey, images, secrets, units};
+use crate::host::door::DoorError;
 use crate::host::files::{self, FileError};
 use crate::host::generator::GeneratorError;
 use crate::host::lock::LockError;
@@ -82,6 +84,12 @@ pub enum StepError {
     /// What goes back is not what it was when that was decided.
     #[error("{0}")]
     NotAsItWas(String),
+    /// The doors of the server.
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    /// What was started is not well.
+    #[error(transparent)]
+    Unwell(#[from] Unwell),
     /// Units did not come up, or down.
     #[error("{}", .0.join("\n"))]
     Jobs(Vec<String>),

@@ -140,6 +140,10 @@ impl Failure {
                 ApplyError::Unsettled(_) => "photos-agent plan",
                 ApplyError::Locked(_) => "photos-agent status",
                 ApplyError::Record(error) => return hint_of_record(error),
+                ApplyError::WentBack { well: Some(_), .. } => {
+                    "photos-agent status; wait for a newer release, or try it again by name: photos-agent upgrade --to"
+                }
+                ApplyError::WentBack { .. } => "photos-agent status; journalctl -u 'immich-*'",
                 ApplyError::Refused(_) => return None,
             },
             _ => return None,

@@ -29,6 +29,8 @@ pub struct Upgrade {
     pub config: BTreeMap<String, String>,
     /// The last of the database's migrations before it; none where it has not made its tables.
     pub migration: Option<String>,
+    /// Pages of the database that did not fit their checksums before it.
+    pub checksum_failures: u64,
     /// Seconds that everything has to be well without a break.
     pub settle_s: u64,
     /// Seconds within which that has to be so.

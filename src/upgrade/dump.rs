@@ -81,7 +81,12 @@ mod tests {
     #[test]
     fn the_newest_two_stay_and_what_is_no_dump() {
         let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let three = ["20261121T020000Z-v3.2.0.dump", "mine.sql", "20261101T020000Z-v3.1.0.dump", "20261120T020000Z-v3.1.0.dump"];
+        let three = [
+            "20261121T020000Z-v3.2.0.dump",
+            "mine.sql",
+            "20261101T020000Z-v3.1.0.dump",
+            "20261120T020000Z-v3.1.0.dump",
+        ];
         assert_eq!(too_many(names(&three)), ["20261101T020000Z-v3.1.0.dump"]);
         assert!(too_many(names(&three[..2])).is_empty());
     }

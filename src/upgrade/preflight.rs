@@ -88,7 +88,11 @@ async fn unhealthy(host: &Host, desired: &stack::Desired) -> Result<Vec<Refusal>
         }
         let health = host.podman.health(service.service.stem()).await.ok().flatten();
         if state.active != ActiveState::Active || health.as_deref() != Some("healthy") {
-            let why = format!("is {}, {}, before anything was done", state.sub, health.as_deref().unwrap_or("its health unknown"));
+            let why = format!(
+                "is {}, {}, before anything was done",
+                state.sub,
+                health.as_deref().unwrap_or("its health unknown")
+            );
             let remedy = format!("systemctl start photos.target; journalctl -u {}", service.unit);
             refusals.push(Refusal::new(service.unit.as_str(), why, remedy));
         }

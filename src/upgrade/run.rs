@@ -18,6 +18,9 @@ use crate::record::{Generations, ImageLock, Outcome, Upgrades};
 use crate::snapshot::{self, Applied, Request};
 use crate::upgrade::{dump, preflight, pull};
 
+const SETTLE: std::time::Duration = std::time::Duration::from_secs(5);
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct Wish {
@@ -143,7 +146,6 @@ async fn carry_out(
     let loaded = &applied.loaded;
     dump::take(host, applied, operation, progress).await?;
     let before = vitals().await.map_err(|source| failed("ask the database", source))?;
-    let settings = &loaded.settings.upgrade;
     let release = to.in_force.release.clone();
     let change = Change {
         from,
@@ -151,8 +153,8 @@ async fn carry_out(
         loaded: loaded.clone(),
         migration: before.migration,
         checksum_failures: before.checksum_failures,
-        settle: settings.settle.into(),
-        timeout: settings.timeout.into(),
+        settle: SETTLE,
+        timeout: TIMEOUT,
     };
     let stopped = async {
         begin_upgrade(&change, host, operation, progress).await?;

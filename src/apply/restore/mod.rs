@@ -16,7 +16,7 @@ use crate::apply::{
 };
 use crate::config::Loaded;
 use crate::host::Host;
-use crate::model::{Digest, HostPath, ImageRef, InForce, PostgresMajor, Refusal, Restore, RestoredDisk, Root};
+use crate::model::{Digest, HostPath, ImageRef, InForce, PostgresMajor, Refusal, Restore, Root};
 use crate::plan::restore::{Verdict, Work, judge};
 use crate::plan::{Gate, Wanted, wanted};
 use crate::record::{Pending, RecordError};
@@ -188,13 +188,14 @@ pub(super) async fn take_up(
 }
 
 /// Puts back what an upgrade has begun to take back, be it for the first time or after an interruption. Nothing runs.
+/// Returns where what was live is kept.
 pub(super) async fn put_back(
     host: &Host,
     then: &Loaded,
     back: &Restore,
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
-) -> Result<(), ApplyError> {
+) -> Result<Vec<HostPath>, ApplyError> {
     let judged = match operation.restore().cloned() {
         Some(begun) => {
             let states = disks::look(host, &begun).map_err(failed("look at what was exchanged"))?;
@@ -214,12 +215,10 @@ pub(super) async fn put_back(
             finish(host, &restore, &vec![Work::Make; restore.disks.len()], operation, progress).await?;
         }
     }
-    settle(host, then, operation, progress).await
-}
-
-/// Where what was live is kept.
-pub(super) fn kept_in(disk: &RestoredDisk, restore: &Restore) -> HostPath {
-    disks::replaced(disk, restore)
+    settle(host, then, operation, progress).await?;
+    // Under the number of the operation that began it.
+    let restore = of(operation)?;
+    Ok(restore.disks.iter().map(|disk| disks::replaced(disk, &restore)).collect())
 }
 
 /// What a restore was making or exchanging when its journal was lost: nobody knows any more which trees belong together.

@@ -1,22 +1,19 @@
 //! The way back: what ran, with its data where that may have been migrated. What failed is kept.
 
-use std::fmt::Write as _;
-use std::time::Duration;
-
 use jiff::Timestamp;
+use std::fmt::Write as _;
 
 use crate::apply::restore::{self, begin, failed, stop};
 use crate::apply::upgrade::{WentBack, of, trial};
-use crate::apply::{ApplyError, Operation, Progress, Survey, converge, units};
+use crate::apply::{ApplyError, Operation, Progress, Survey, converge, schema_version, units};
 use crate::config::Loaded;
 use crate::host::systemd::Verb;
 use crate::host::{Host, files, journal};
 use crate::model::layout::STATE;
-use crate::model::{Component, HostPath, ImageRef, Phase, Restore, Service, Side, UnitName, Upgrade};
+use crate::model::{Component, HostPath, ImageRef, Phase, Release, Restore, Service, Side, UnitName, Upgrade};
 use crate::observe::chain;
 use crate::plan::Gate;
 use crate::record::{End, ImageLock, Quarantined, Upgraded, Upgrades};
-use crate::stack::TARGET;
 
 /// Lines of each service's journal that are kept.
 const LINES: usize = 300;
@@ -34,7 +31,7 @@ pub(super) async fn go_back(
     if let Err(error) = keep_journal(host, &upgrade, &why) {
         tracing::error!("the journal of the services is not kept: {}", chain(&error));
     }
-    let data = may_be_migrated(host, &upgrade, progress).await;
+    let data = may_be_migrated(host, &upgrade, operation, progress).await;
     let phase = Phase::GoingBack { back, why, data };
     operation.set_upgrade(Some(Upgrade { phase, ..upgrade }))?;
     finish(host, loaded, operation, progress).await
@@ -42,18 +39,31 @@ pub(super) async fn go_back(
 
 /// Whether the database may have been changed by the new release. With its server down it is asked itself, and where it does
 /// not answer, it has been.
-async fn may_be_migrated(host: &Host, upgrade: &Upgrade, progress: &mut dyn Progress) -> bool {
+async fn may_be_migrated(
+    host: &Host,
+    upgrade: &Upgrade,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> bool {
     let databases = [Component::Postgres, Component::Redis];
     if databases.iter().any(|component| image(&upgrade.from, *component) != image(&upgrade.to, *component)) {
         return true;
     }
-    // The target first, which would start them again.
-    let above = [TARGET, Service::Server.unit(), Service::Ml.unit()].map(UnitName::constant);
-    if let Err(error) = units::jobs(host, Verb::Stop, &above, progress).await {
-        tracing::warn!("the server did not stop: {}", chain(&error));
+    // The target would start it again, were the gate not closed.
+    let step = "stop the server";
+    let server = UnitName::constant(Service::Server.unit());
+    let stopped = async {
+        let begun =
+            begin(operation, progress, step, "to see whether it has migrated the database", Gate::Closed, true)?;
+        units::jobs(host, Verb::Stop, std::slice::from_ref(&server), progress).await.map_err(failed(step))?;
+        operation.step_done(begun);
+        Ok::<_, ApplyError>(())
+    };
+    if let Err(error) = stopped.await {
+        tracing::warn!("{}", chain(&error));
         return true;
     }
-    match super::migration().await {
+    match schema_version().await {
         Ok(migration) => migration != upgrade.migration,
         Err(error) => {
             tracing::warn!("the database does not say whether it was migrated: {}", chain(&error));
@@ -88,34 +98,26 @@ pub(super) async fn finish(
     stop(host, progress).await.map_err(failed(&step))?;
     operation.step_done(begun);
 
-    let kept = if data { back.disks.iter().map(|disk| restore::kept_in(disk, &back)).collect() } else { Vec::new() };
-    if data {
-        restore::put_back(host, loaded, &back, operation, progress).await?;
+    let kept = if data {
+        restore::put_back(host, loaded, &back, operation, progress).await?
     } else {
         let step = format!("put Immich {from} in force again");
         let begun = begin(operation, progress, &step, "the database was not migrated", Gate::Closed, false)?;
         let mut lock = ImageLock::read(&host.root)?;
         lock.put_in_force(upgrade.from.in_force.clone(), upgrade.from.images.clone())?;
         operation.step_done(begun);
-    }
+        Vec::new()
+    };
     remember(host, &upgrade, &why, data, &kept)?;
+    let started = start_again(host, loaded, from, operation, progress).await;
+    // Nothing is taken back any more, however it stands.
     trial::open_doors(host, operation, progress).await?;
 
     let journal = journal_path(&upgrade);
     let there = host.root.join(journal.as_path()).exists();
     let kept = kept.iter().chain(there.then_some(&journal)).map(ToString::to_string).collect();
     let went_back = WentBack { from: from.clone(), to: upgrade.to.in_force.release.clone(), why, data, kept };
-    let converged = converge(host, loaded, operation, progress).await;
-    let watched = match converged {
-        Ok(converged) => {
-            let limit = Duration::from_secs(upgrade.timeout_s);
-            // TODO watch
-            let _ = limit;
-            Ok(converged)
-        }
-        Err(error) => Err(error),
-    };
-    match watched {
+    match started {
         Ok(converged) => {
             operation.settled();
             Err(ApplyError::WentBack { went_back: Box::new(went_back), well: Some(Box::new(converged)), source: None })
@@ -124,6 +126,20 @@ pub(super) async fn finish(
             Err(ApplyError::WentBack { went_back: Box::new(went_back), well: None, source: Some(Box::new(error)) })
         }
     }
+}
+
+/// What ran is started and watched as what was tried had been.
+async fn start_again(
+    host: &Host,
+    loaded: &Loaded,
+    from: &Release,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(Survey, Timestamp), ApplyError> {
+    let doors = trial::close_doors(host, loaded, operation, progress).await?;
+    let (survey, more) = converge(host, loaded, operation, progress).await?;
+    trial::watch_over(host, &survey, doors, from, operation, progress).await?;
+    Ok((survey, more))
 }
 
 /// What is known of it from now on, whoever asks.

@@ -5,6 +5,7 @@
 
 mod back;
 mod trial;
+pub mod watch;
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct Change {
     pub loaded: Loaded,
     /// The last of the database's migrations.
     pub migration: Option<String>,
+    /// Pages of it that did not fit their checksums.
+    pub checksum_failures: u64,
     /// How long everything has to be well without a break.
     pub settle: Duration,
     /// Within which time.
@@ -74,6 +77,7 @@ pub async fn begin_upgrade(
         to: change.to.clone(),
         config: crate::apply::texts(&change.loaded.sources),
         migration: change.migration.clone(),
+        checksum_failures: change.checksum_failures,
         settle_s: change.settle.as_secs(),
         timeout_s: change.timeout.as_secs(),
         cut_off: 0,

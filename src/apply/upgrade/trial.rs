@@ -5,13 +5,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::apply::restore::{begin, failed};
+use crate::apply::upgrade::watch::{Limits, watch};
 use crate::apply::upgrade::{back, of};
-use crate::apply::{ApplyError, Operation, Progress, Survey, converge};
+use crate::apply::{ApplyError, Operation, Progress, Survey, converge, survey};
 use crate::config::Loaded;
-use crate::host::Host;
-use crate::model::{Phase, Restore, Upgrade};
+use crate::host::{Host, door};
+use crate::model::{Phase, Refusal, Release, Restore, Upgrade};
 use crate::observe::chain;
-use crate::plan::Gate;
+use crate::plan::door::{Doors, doors};
+use crate::plan::health::Expected;
+use crate::plan::{Gate, Unreachable};
 use crate::record::{End, ImageLock, Upgraded, Upgrades};
 
 /// Puts it in force, and keeps it or goes back.
@@ -51,19 +54,53 @@ async fn start_and_watch(
     lock.put_in_force(upgrade.to.in_force.clone(), upgrade.to.images.clone())?;
     operation.step_done(begun);
 
-    let step = "close the doors of the server";
-    let reason = "what is uploaded now would be lost where it does not work";
-    let begun = begin(operation, progress, step, reason, Gate::Closed, false)?;
-    // TODO doors
-    operation.step_done(begun);
+    let doors = close_doors(host, loaded, operation, progress).await?;
+    let (survey, more) = converge(host, loaded, operation, progress).await?;
+    watch_over(host, &survey, doors, release, operation, progress).await?;
+    Ok((survey, more))
+}
 
-    let converged = converge(host, loaded, operation, progress).await?;
-    let step = format!("watch Immich {release}");
-    let reason = format!("it is kept where all is well for {} s", upgrade.settle_s);
-    let begun = begin(operation, progress, &step, &reason, Gate::Starts { first: false }, false)?;
-    // TODO watch
+/// Keeps people out of the server, whichever one that is.
+pub(super) async fn close_doors(
+    host: &Host,
+    loaded: &Loaded,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Doors, ApplyError> {
+    let step = "close the doors of the server";
+    let reason = "what is uploaded before it is known to work could be lost";
+    let begun = begin(operation, progress, step, reason, Gate::Open, false)?;
+    let Survey { observed, desired, .. } = survey(host, loaded).await?;
+    let silent = |unreachable: Unreachable| {
+        let why = format!("cannot be asked: {}", unreachable.0);
+        vec![Refusal::new("Podman", why, "systemctl restart podman.socket")]
+    };
+    let podman = observed.podman.map_err(silent).map_err(ApplyError::Refused)?;
+    let doors = doors(&podman, &desired).map_err(ApplyError::Refused)?;
+    door::close(&host.root, &doors.rules()).await.map_err(failed(step))?;
     operation.step_done(begun);
-    Ok(converged)
+    Ok(doors)
+}
+
+/// The gate: well without a break for as long as the upgrade says.
+pub(super) async fn watch_over(
+    host: &Host,
+    survey: &Survey,
+    doors: Doors,
+    release: &Release,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(), ApplyError> {
+    let upgrade = of(operation)?;
+    let step = format!("watch Immich {release}");
+    let reason = format!("all has to be well for {} s without a break", upgrade.settle_s);
+    let begun = begin(operation, progress, &step, &reason, Gate::Open, false)?;
+    let expected = Expected { release: release.clone(), checksum_failures: upgrade.checksum_failures, doors };
+    let limits =
+        Limits { settle: Duration::from_secs(upgrade.settle_s), timeout: Duration::from_secs(upgrade.timeout_s) };
+    watch(host, &survey.desired, &expected, &limits, progress).await.map_err(failed(&step))?;
+    operation.step_done(begun);
+    Ok(())
 }
 
 /// From here on it is not taken back any more.
@@ -91,9 +128,8 @@ pub(super) async fn open_doors(
     progress: &mut dyn Progress,
 ) -> Result<(), ApplyError> {
     let step = "open the doors of the server";
-    let begun = begin(operation, progress, step, "it works", Gate::Starts { first: false }, false)?;
-    // TODO doors
-    let _ = host;
+    let begun = begin(operation, progress, step, "nothing is taken back any more", Gate::Open, false)?;
+    door::open(&host.root).await.map_err(failed(step))?;
     operation.step_done(begun);
     operation.set_upgrade(None)?;
     Ok(())

@@ -54,7 +54,7 @@ fn check(reason: &str) -> Result<(), Failure> {
 }
 
 /// Whoever became root for it, where that is known.
-fn caller() -> String {
+pub(in crate::cli) fn caller() -> String {
     std::env::var("SUDO_USER").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "root".to_owned())
 }
 
