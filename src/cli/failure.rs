@@ -140,8 +140,9 @@ impl Failure {
                 ApplyError::Unsettled(_) => "photos-agent plan",
                 ApplyError::Locked(_) => "photos-agent status",
                 ApplyError::Record(error) => return hint_of_record(error),
-                ApplyError::WentBack { well: Some(_), .. } => {
-                    "photos-agent status; wait for a newer release, or try it again by name: photos-agent upgrade --to"
+                ApplyError::WentBack { well: Some(_), went_back, .. } => {
+                    let again = format!("or have it tried again by name: photos-agent upgrade --to {}", went_back.to);
+                    return Some(format!("wait for a newer one, {again}"));
                 }
                 ApplyError::WentBack { .. } => "photos-agent status; journalctl -u 'immich-*'",
                 ApplyError::Refused(_) => return None,

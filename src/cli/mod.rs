@@ -10,6 +10,7 @@ mod open;
 mod output;
 mod plan;
 mod restore;
+mod rollback;
 mod secret;
 mod snapshot;
 mod status;
@@ -78,6 +79,8 @@ enum Command {
     Restore(restore::Options),
     /// Go to a newer release of Immich, or exactly back to where it began
     Upgrade(upgrade::Options),
+    /// Go back to an earlier generation, its data included
+    Rollback(rollback::Options),
     /// List, set and rotate the secrets of the stack
     #[command(subcommand)]
     Secret(secret::Command),
@@ -175,6 +178,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             Command::Snapshot(arguments) => snapshot::run(context, arguments).await,
             Command::Restore(options) => restore::run(context, options).await,
             Command::Upgrade(options) => upgrade::run(context, options).await,
+            Command::Rollback(options) => rollback::run(context, options).await,
             Command::Thaw => snapshot::thaw(context).await,
             Command::Secret(command) => secret::run(context, command).await,
             Command::Config(command) => config::run(context, &command),

@@ -103,6 +103,16 @@ pub fn session(container: &str) -> Vec<String> {
     exec.into_iter().chain(psql).chain(database).map(str::to_owned).collect()
 }
 
+/// For [`session`]: how many photographs and videos the database has had since a moment, as a number on the last line. The
+/// moment is one of ours, as RFC 3339 has it.
+pub fn assets_since(moment: &str) -> String {
+    format!(
+        "\\pset tuples_only on\n\\pset format unaligned\n\\connect immich\n\
+         SELECT to_regclass('asset') IS NOT NULL AS known \\gset\n\\if :known\n\
+         SELECT count(*) FROM asset WHERE \"createdAt\" > '{moment}';\n\\endif\n"
+    )
+}
+
 /// Podman's arguments for the database as text of PostgreSQL's own, compressed, on standard output.
 pub fn dump(container: &str) -> Vec<String> {
     let exec = ["exec", "--user=postgres", container];

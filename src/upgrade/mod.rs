@@ -5,6 +5,8 @@
 mod dump;
 mod preflight;
 mod pull;
+mod rollback;
 mod run;
 
+pub use rollback::{Added, Outlook, Target, outlook, rollback};
 pub use run::{Hop, Wish, upgrade};

@@ -58,8 +58,13 @@ pub struct WentBack {
 impl std::fmt::Display for WentBack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { from, to, why, data, kept } = self;
-        let with = if *data { "its data with it" } else { "no data had been migrated" };
-        write!(f, "Immich {to} did not work here, and {from} runs again, {with}.\nWhy: {why}")?;
+        if from == to {
+            write!(f, "The newer images of Immich {to} did not work here, and the old ones run again")?;
+        } else {
+            write!(f, "Immich {to} did not work here, and {from} runs again")?;
+        }
+        let with = if *data { "with the data of before" } else { "the data had not been migrated and is untouched" };
+        write!(f, ", {with}.\nWhy: {why}")?;
         if kept.is_empty() { Ok(()) } else { write!(f, "\nKept: {}", kept.join(", ")) }
     }
 }

@@ -1,5 +1,6 @@
 //! The trial: started behind closed doors, watched, and kept where it works.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,13 +10,16 @@ use crate::apply::upgrade::watch::{Limits, watch};
 use crate::apply::upgrade::{back, of};
 use crate::apply::{ApplyError, Operation, Progress, Survey, converge, survey};
 use crate::config::Loaded;
-use crate::host::{Host, door};
-use crate::model::{Phase, Refusal, Release, Restore, Upgrade};
+use crate::host::{Host, door, journal};
+use crate::model::{ActiveState, Phase, Refusal, Release, Restore, UnitName, Upgrade};
 use crate::observe::chain;
 use crate::plan::door::{Doors, doors};
 use crate::plan::health::Expected;
 use crate::plan::{Gate, Unreachable};
 use crate::record::{End, ImageLock, Upgraded, Upgrades};
+
+/// Lines of the journal that are told of a service that does not come up.
+const LAST_WORDS: usize = 5;
 
 /// Puts it in force, and keeps it or goes back.
 pub(super) async fn run(
@@ -35,9 +39,28 @@ pub(super) async fn run(
             Err(error) => return Err(error),
         },
         Ok(Err(error)) => chain(&error),
-        Err(_) => format!("it was not well within {} s", limit.as_secs()),
+        Err(_) => {
+            let missing = missing(host, loaded).await;
+            format!("it was not well within {} s{missing}", limit.as_secs())
+        }
     };
     back::go_back(host, loaded, back, why, operation, progress).await
+}
+
+/// The services that are not up, with their last words.
+async fn missing(host: &Host, loaded: &Loaded) -> String {
+    let Ok(Survey { desired, observed, .. }) = survey(host, loaded).await else { return String::new() };
+    let states = observed.units.unwrap_or_default();
+    let is_up = |unit: &UnitName| states.get(unit).is_some_and(|state| state.active == ActiveState::Active);
+    let mut text = String::new();
+    for service in desired.services.iter().filter(|service| !is_up(&service.unit)) {
+        let sub = states.get(&service.unit).map_or("unknown", |state| state.sub.as_str());
+        let _ = write!(text, "\n{} is not up ({sub}), and said last:", service.unit);
+        for line in journal::last_lines(&service.unit, LAST_WORDS) {
+            let _ = write!(text, "\n    {line}");
+        }
+    }
+    text
 }
 
 async fn start_and_watch(
