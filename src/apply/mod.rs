@@ -4,6 +4,7 @@
 //! change and closed after the last. What to do is the plan's; here is only how.
 
 mod applied;
+mod database;
 mod gate;
 mod images;
 mod operation;
@@ -13,6 +14,7 @@ mod rotate;
 mod secrets;
 mod steps;
 mod units;
+pub mod upgrade;
 
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use crate::record::{Generation, Generations, Outcome, Pending, RecordError, Rest
 use crate::stack::{self, Desired, Facts};
 
 pub use applied::{OF_THE_FILES, applied, held, texts, understand};
+pub use database::{ask_database, schema_version, vitals};
 pub use operation::Operation;
 pub use progress::{Event, Progress};
 pub use restore::{Order, foresee, restore, tree, written_images};

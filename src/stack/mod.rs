@@ -30,7 +30,7 @@ use crate::model::{
 use images::Images;
 use places::Places;
 
-pub use postgres::{CHECKPOINT, NO_STATEMENT, password_statement, session};
+pub use postgres::{CHECKPOINT, NO_STATEMENT, VITALS, password_statement, session};
 pub use server::PORT as SERVER_PORT;
 pub use unit::MARKER;
 

@@ -65,19 +65,31 @@ pub fn password_statement(password: &str) -> String {
     format!("\\set password '{quoted}'\n{SET_PASSWORD}\n")
 }
 
-/// For [`session`]: has the database write out all that it holds in memory, then has it say of itself what
-/// belongs into a manifest, in a JSON document a line.
-pub const CHECKPOINT: &str = r"\pset tuples_only on
+/// What a database says of itself, for a manifest and for whoever judges it: a JSON document a line.
+macro_rules! vitals {
+    ($first:literal) => {
+        concat!(
+            r"\pset tuples_only on
 \pset format unaligned
-CHECKPOINT;
-SELECT json_build_object('version', current_setting('server_version'), 'checksums', current_setting('data_checksums') = 'on',
+",
+            $first,
+            r"SELECT json_build_object('version', current_setting('server_version'), 'checksums', current_setting('data_checksums') = 'on',
  'checksum_failures', (SELECT coalesce(sum(checksum_failures), 0)::bigint FROM pg_stat_database));
 \connect immich
 SELECT to_regclass('kysely_migrations') IS NOT NULL AS migrated \gset
 \if :migrated
 SELECT json_build_object('migration', name) FROM kysely_migrations ORDER BY timestamp DESC, name DESC LIMIT 1;
 \endif
-";
+"
+        )
+    };
+}
+
+/// For [`session`]: has the database say of itself what belongs into a manifest, in a JSON document a line.
+pub const VITALS: &str = vitals!("");
+
+/// The same, after it has written out all that it holds in memory.
+pub const CHECKPOINT: &str = vitals!("CHECKPOINT;\n");
 
 /// Podman's arguments for a session in the database's container that reads statements from standard input.
 pub fn session(container: &str) -> Vec<String> {
