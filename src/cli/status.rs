@@ -16,7 +16,7 @@ use crate::cli::plan::count;
 use crate::cli::{Context, time};
 use crate::config::Settings;
 use crate::host::storage::{Space, allocation, space};
-use crate::host::{Host, immich};
+use crate::host::{Host, door, immich};
 use crate::model::{ActiveState, HostPath, LoadState, Refusal, Room, Service, UnitName, UnitState};
 use crate::plan::Plan;
 use crate::record::{Found, Generations, Snapshots, Summary, Trials, trials};
@@ -34,6 +34,8 @@ struct Body {
     /// Where people reach the server, and whether it answers there.
     listen: SocketAddr,
     answers: bool,
+    /// Whether nobody is let in, since what was upgraded has not proven itself yet.
+    doors_closed: bool,
     storage: BTreeMap<HostPath, Option<Disk>>,
     /// None where they cannot be looked at.
     snapshots: Option<Taken>,
@@ -137,6 +139,8 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         services,
         listen,
         answers,
+        // An ordinary user is not told.
+        doors_closed: door::is_any_closed(&context.root).unwrap_or(false),
         storage: storage(context, settings),
         snapshots,
         proofs,
@@ -262,7 +266,12 @@ fn text(body: &Body) -> String {
             let _ = writeln!(text, "Pending: {}; see: photos-agent plan", count(steps, "step"));
         }
     }
-    if !body.answers && !body.well && all_healthy(&body.services) {
+    if body.doors_closed {
+        let _ = writeln!(
+            text,
+            "Behind closed doors: nobody is let in before the upgrade is finished; see: photos-agent doctor"
+        );
+    } else if !body.answers && !body.well && all_healthy(&body.services) {
         let _ = writeln!(text, "Healthy but out of reach; next: systemctl reload photos-firewall");
     }
     for note in &body.notes {

@@ -73,10 +73,12 @@ pub fn is_closed(bridged: bool) -> Result<bool, DoorError> {
     Ok(routed && (!bridged || has_rules(Family::Bridge, DOORS_TABLE, &BRIDGED).map_err(DoorError::Unknown)?))
 }
 
-/// Whether they are closed or would be at the next start of a service: what a look at the host has to tell of.
-pub fn is_any_closed(root: &Root) -> bool {
-    let has = |family, chains: &[&str]| has_rules(family, DOORS_TABLE, chains).unwrap_or(false);
-    root.join(DOORS).exists() || has(Family::Inet, &CHAINS) || has(Family::Bridge, &BRIDGED)
+/// Whether any of it is there: they are closed, in part, or would be at the next start of a service.
+pub fn is_any_closed(root: &Root) -> Result<bool, DoorError> {
+    let path = root.join(DOORS);
+    let file = path.try_exists().map_err(|source| FileError { doing: "look at", path, source })?;
+    let routed = has_rules(Family::Inet, DOORS_TABLE, &CHAINS).map_err(DoorError::Unknown)?;
+    Ok(file || routed || has_rules(Family::Bridge, DOORS_TABLE, &BRIDGED).unwrap_or(false))
 }
 
 /// Made before it is deleted, since deleting what is not there is an error, and one fails all.

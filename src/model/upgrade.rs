@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, ImageRef, InForce, Restore, SnapshotId};
@@ -21,6 +22,8 @@ pub struct Side {
 pub struct Upgrade {
     /// The operation that began it.
     pub operation: u64,
+    /// When.
+    pub begun: Timestamp,
     /// What ran.
     pub from: Side,
     /// What is to run.

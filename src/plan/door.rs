@@ -77,7 +77,7 @@ fn further<'a>(podman: &'a PodmanState, desired: &'a Desired) -> Result<BTreeSet
     let running = match podman.containers.get(Service::Server.stem()) {
         Some(server) if server.networks.is_empty() => {
             let why = "is on no network of Podman's, so nothing keeps people from it while it is upgraded";
-            return Err(refusal("the server", why));
+            return Err(refusal(&format!("container {}", Service::Server.stem()), why));
         }
         Some(server) => server.networks.as_slice(),
         None => &[],

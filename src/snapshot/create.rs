@@ -14,7 +14,7 @@ use crate::host::subvolume::{self, Shot};
 use crate::host::{Host, files, lock};
 use crate::model::{Root, SnapshotId, Subvolume, UnitName};
 use crate::plan::Gate;
-use crate::record::{Manifest, Outcome, Part, Snapshots};
+use crate::record::{DatabaseFacts, Manifest, Outcome, Part, Snapshots};
 use crate::snapshot::debris::{refuse_missing, remove_all};
 use crate::snapshot::frozen::{refuse_frozen, refuse_outside, running, settle, shoot_frozen, shoot_stopped};
 use crate::snapshot::holes::holes;
@@ -34,6 +34,8 @@ pub struct Request {
     pub command: String,
     /// Who gave it.
     pub by: String,
+    /// What the database said of itself before it was stopped for this; else it is asked.
+    pub database: Option<DatabaseFacts>,
 }
 
 /// A part: what it is, and where.
@@ -136,7 +138,7 @@ async fn take(
     let holes = holes(&host.root, &applied.desired.disks, |part| places.iter().any(|place| place.part == part))?;
     let services: Vec<UnitName> = applied.desired.services.iter().map(|service| service.unit.clone()).collect();
     let systemd = host.systemd().await?;
-    let database = database::checkpoint(&settle(systemd, &services).await?).await;
+    let database = database::checkpoint(&settle(systemd, &services).await?).await.or_else(|| request.database.clone());
     for disk in &applied.desired.disks {
         files::commit(&host.root.join(disk.base.as_path())).await?;
     }

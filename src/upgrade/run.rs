@@ -147,15 +147,7 @@ async fn carry_out(
     dump::take(host, applied, operation, progress).await?;
     let before = vitals().await.map_err(|source| failed("ask the database", source))?;
     let release = to.in_force.release.clone();
-    let change = Change {
-        from,
-        to,
-        loaded: loaded.clone(),
-        migration: before.migration,
-        checksum_failures: before.checksum_failures,
-        settle: SETTLE,
-        timeout: TIMEOUT,
-    };
+    let change = Change { from, to, loaded: loaded.clone(), before, settle: SETTLE, timeout: TIMEOUT };
     let stopped = async {
         begin_upgrade(&change, host, operation, progress).await?;
         take_snapshot(host, wish, applied, &change, &release, operation, progress).await
@@ -187,6 +179,7 @@ async fn take_snapshot(
         whole: true,
         command: wish.command.clone(),
         by: wish.by.clone(),
+        database: Some(change.before.clone()),
     };
     let manifest = snapshot::create_within(host, applied, operation, &request, Gate::Closed, progress).await?;
     let generation = &applied.generation;

@@ -7,6 +7,7 @@
 
 mod change;
 mod conflicts;
+mod door;
 mod drift;
 mod dryrun;
 mod faults;

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod door;
+mod health;
 mod properties;
 mod table;
 mod world;

@@ -1,22 +1,19 @@
 //! The way back: what ran, with its data where that may have been migrated. What failed is kept.
 
 use jiff::Timestamp;
-use std::fmt::Write as _;
 
 use crate::apply::restore::{self, begin, failed, stop};
+use crate::apply::upgrade::watch::journal_of;
 use crate::apply::upgrade::{WentBack, of, trial};
 use crate::apply::{ApplyError, Operation, Progress, Survey, converge, schema_version, units};
 use crate::config::Loaded;
 use crate::host::systemd::Verb;
-use crate::host::{Host, files, journal};
+use crate::host::{Host, files};
 use crate::model::layout::STATE;
 use crate::model::{Component, HostPath, ImageRef, Phase, Release, Restore, Service, Side, UnitName, Upgrade};
 use crate::observe::chain;
 use crate::plan::Gate;
 use crate::record::{End, ImageLock, Quarantined, Upgraded, Upgrades};
-
-/// Lines of each service's journal that are kept.
-const LINES: usize = 300;
 
 /// Decides what has to go back, writes it down, and does it.
 pub(super) async fn go_back(
@@ -28,7 +25,7 @@ pub(super) async fn go_back(
     progress: &mut dyn Progress,
 ) -> Result<(Survey, Timestamp), ApplyError> {
     let upgrade = of(operation)?;
-    if let Err(error) = keep_journal(host, &upgrade, &why) {
+    if let Err(error) = keep_journal(host, &upgrade, &why).await {
         tracing::error!("the journal of the services is not kept: {}", chain(&error));
     }
     let data = may_be_migrated(host, &upgrade, operation, progress).await;
@@ -170,14 +167,9 @@ fn journal_path(upgrade: &Upgrade) -> HostPath {
 }
 
 /// What the services said last, before the next start of them is written over it.
-fn keep_journal(host: &Host, upgrade: &Upgrade, why: &str) -> Result<(), files::FileError> {
+async fn keep_journal(host: &Host, upgrade: &Upgrade, why: &str) -> Result<(), files::FileError> {
+    let units = Service::ALL.map(|service| UnitName::constant(service.unit()));
     let mut text = format!("Immich {}: {why}\n", upgrade.to.in_force.release);
-    for service in Service::ALL {
-        let unit = UnitName::constant(service.unit());
-        let _ = write!(text, "\n== {unit}\n");
-        for line in journal::last_lines(&unit, LINES) {
-            let _ = writeln!(text, "{line}");
-        }
-    }
+    text.push_str(&journal_of(&units, upgrade.begun).await);
     files::write(&host.root.join(journal_path(upgrade).as_path()), &text, 0o600)
 }

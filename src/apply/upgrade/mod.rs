@@ -17,6 +17,7 @@ use crate::config::Loaded;
 use crate::host::Host;
 use crate::model::{Phase, Refusal, Release, Restore, Side, Upgrade};
 use crate::plan::Gate;
+use crate::record::DatabaseFacts;
 
 /// How often the new release may be cut off while it is started. A host that dies of it must not do so for ever.
 const CUT_OFF: u32 = 2;
@@ -30,10 +31,8 @@ pub struct Change {
     pub to: Side,
     /// The configuration in force.
     pub loaded: Loaded,
-    /// The last of the database's migrations.
-    pub migration: Option<String>,
-    /// Pages of it that did not fit their checksums.
-    pub checksum_failures: u64,
+    /// What the database says of itself.
+    pub before: DatabaseFacts,
     /// How long everything has to be well without a break.
     pub settle: Duration,
     /// Within which time.
@@ -78,11 +77,12 @@ pub async fn begin_upgrade(
 ) -> Result<(), ApplyError> {
     operation.set_upgrade(Some(Upgrade {
         operation: 0,
+        begun: Timestamp::now(),
         from: change.from.clone(),
         to: change.to.clone(),
         config: crate::apply::texts(&change.loaded.sources),
-        migration: change.migration.clone(),
-        checksum_failures: change.checksum_failures,
+        migration: change.before.migration.clone(),
+        checksum_failures: change.before.checksum_failures,
         settle_s: change.settle.as_secs(),
         timeout_s: change.timeout.as_secs(),
         cut_off: 0,

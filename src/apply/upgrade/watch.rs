@@ -47,8 +47,6 @@ pub struct Unwell {
     pub reasons: Vec<Reason>,
     /// How long it was waited for, where waiting was what was given up.
     pub waited: Option<Duration>,
-    /// When it began.
-    pub since: Timestamp,
 }
 
 impl fmt::Display for Unwell {
@@ -79,9 +77,8 @@ pub async fn watch(
     limits: &Limits,
     progress: &mut dyn Progress,
 ) -> Result<(), Unwell> {
-    let since = Timestamp::now();
     let begun = Instant::now();
-    let unwell = |reasons, waited| Unwell { reasons, waited, since };
+    let unwell = |reasons, waited| Unwell { reasons, waited };
     let (mut first, mut well_since, mut told) = (None, None, begun);
     loop {
         // What is seen is later than this.

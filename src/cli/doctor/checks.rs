@@ -41,6 +41,7 @@ pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
         check("drift that is yours to mend", concerns(known)),
         check("units", units(known)),
         check("firewall", firewall()),
+        check("doors", super::doors::doors(root)),
         check("inner network", inner_network(root)),
     ]
 }

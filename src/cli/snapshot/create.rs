@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     let Options { reason, keep } = options;
     check(&reason)?;
     let command = "photos-agent snapshot".to_owned();
-    let request = Request { reason, keep, whole: false, command, by: caller() };
+    let request = Request { reason, keep, whole: false, command, by: caller(), database: None };
     let mut talk = Talk::new(context.output);
     let manifest = snapshot::create(&context.host()?, &request, &mut talk).await?;
     context.output.answer("snapshot", Body { snapshot: &manifest }, || text(&manifest));
