@@ -19,7 +19,7 @@ use crate::host::storage::{Space, allocation, space};
 use crate::host::{Host, door, immich};
 use crate::model::{ActiveState, HostPath, LoadState, Refusal, Room, Service, UnitName, UnitState};
 use crate::plan::Plan;
-use crate::record::{Found, Generations, Snapshots, Summary, Trials, trials};
+use crate::record::{End, Found, Generations, Snapshots, Summary, Trials, Upgraded, Upgrades, trials};
 use crate::snapshot::{self, name_holes};
 
 #[derive(Serialize)]
@@ -43,6 +43,8 @@ struct Body {
     busy: Option<String>,
     /// An operation that was begun and not ended.
     open_operation: Option<Begun>,
+    /// How the last upgrade ended.
+    upgrade: Option<Upgraded>,
     /// The last trials of snapshots.
     proofs: Trials,
     pending_steps: Vec<String>,
@@ -143,6 +145,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         doors_closed: door::is_any_closed(&context.root).unwrap_or(false),
         storage: storage(context, settings),
         snapshots,
+        upgrade: Upgrades::read(&context.root)?.last,
         proofs,
         busy: open.busy,
         open_operation: open.operation,
@@ -249,6 +252,7 @@ fn text(body: &Body) -> String {
         text.push_str(&describe_snapshots(taken, Timestamp::now()));
     }
     text.push_str(&proofs(&body.proofs));
+    text.extend(body.upgrade.as_ref().map(upgraded));
     if let Some(busy) = &body.busy {
         let _ = writeln!(text, "At work: {busy}");
     } else if let Some(begun) = &body.open_operation {
@@ -305,6 +309,19 @@ fn proofs(trials: &Trials) -> String {
         );
     }
     text
+}
+
+fn upgraded(last: &Upgraded) -> String {
+    let Upgraded { at, from, to, .. } = last;
+    let at = time::local(*at);
+    match &last.end {
+        End::Done => format!("  upgraded from {from} to {to} on {at}\n"),
+        End::WentBack { why, journal, .. } => {
+            let why = why.lines().next().unwrap_or_default();
+            let more = journal.as_ref().map(|path| format!("\n    more: {path}")).unwrap_or_default();
+            format!("  the upgrade from {from} to {to} on {at} did not work and went back: {why}{more}\n")
+        }
+    }
 }
 
 fn describe(row: &Row) -> String {

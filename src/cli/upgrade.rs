@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     let wish = Wish { to, now, files: context.sources()?, command: UPGRADE.to_owned(), by: super::snapshot::caller() };
     let host = context.host()?;
     let mut talk = Talk::new(context.output);
-    let hops = upgrade::upgrade(&host, &wish, &mut talk).await?;
+    let hops = Box::pin(upgrade::upgrade(&host, &wish, &mut talk)).await?;
     context.output.answer("upgrade", Body { hops: &hops }, || text(&hops));
     Ok(ExitCode::SUCCESS)
 }

@@ -65,12 +65,14 @@ pub enum RecordError {
     #[error("operation {0}, an upgrade, was begun and not ended")]
     Upgrading(u64),
     /// Written by a newer agent.
-    #[error("{} has format {found}, this photos-agent knows up to {SCHEMA}: install the newer version again", path.display())]
+    #[error("{} has format {found}, this photos-agent knows up to {known}: install the newer version again", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
         /// Its format.
         found: u32,
+        /// The newest that is known.
+        known: u32,
     },
 }
 
@@ -105,15 +107,20 @@ fn state(root: &Root, name: &str) -> PathBuf {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
-    let Some(text) = files::read(path)? else { return Ok(None) };
-    parse(path, &text).map(Some)
+    read_up_to(SCHEMA, path)
 }
 
-fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, RecordError> {
+/// The same of a file whose format has grown further.
+fn read_up_to<T: DeserializeOwned>(schema: u32, path: &Path) -> Result<Option<T>, RecordError> {
+    let Some(text) = files::read(path)? else { return Ok(None) };
+    parse(schema, path, &text).map(Some)
+}
+
+fn parse<T: DeserializeOwned>(schema: u32, path: &Path, text: &str) -> Result<T, RecordError> {
     let damaged = |source| RecordError::Damaged { path: path.to_owned(), source };
     let format: Format = serde_json::from_str(text).map_err(damaged)?;
-    if format.schema > SCHEMA {
-        return Err(RecordError::Newer { path: path.to_owned(), found: format.schema });
+    if format.schema > schema {
+        return Err(RecordError::Newer { path: path.to_owned(), found: format.schema, known: schema });
     }
     serde_json::from_str(text).map_err(damaged)
 }
@@ -140,11 +147,11 @@ mod tests {
             ("places.json", "photos-agent apply"),
         ] {
             let path = state(&root, name);
-            let error = parse::<Format>(&path, "{").unwrap_err();
+            let error = parse::<Format>(SCHEMA, &path, "{").unwrap_err();
             let path = path.display();
             assert_eq!(error.remedy(), Some(format!("mv {path} {path}.aside, then: {then}")));
         }
-        let newer = parse::<Format>(&state(&root, "pending"), r#"{"schema": 99}"#).unwrap_err();
+        let newer = parse::<Format>(SCHEMA, &state(&root, "pending"), r#"{"schema": 99}"#).unwrap_err();
         assert_eq!(newer.remedy(), None, "{newer}");
     }
 }

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::host::files;
 use crate::model::layout::PENDING;
 use crate::model::{Restore, Root, Upgrade};
-use crate::record::{Generation, RecordError, SCHEMA, StepRecord, read, write};
+use crate::record::{Generation, RecordError, SCHEMA, StepRecord, read_up_to, write};
+
+/// The format of a journal with an upgrade: an agent that knows nothing of those must not take it for something else.
+const WITH_UPGRADE: u32 = SCHEMA + 1;
 
 /// How commands on snapshots begin.
 const SNAPSHOT: &str = "photos-agent snapshot";
@@ -59,7 +62,7 @@ impl Pending {
 
     /// The open operation, if there is one.
     pub fn read(root: &Root) -> Result<Option<Self>, RecordError> {
-        read(&Self::path(root))
+        read_up_to(WITH_UPGRADE, &Self::path(root))
     }
 
     /// Whether it is one on snapshots, which the next one takes up: all that it can have left is debris, or a deletion that
@@ -85,7 +88,8 @@ impl Pending {
 
     /// Writes it, durable on return.
     pub fn write(&self, root: &Root) -> Result<(), RecordError> {
-        write(&Self::path(root), &Self { schema: SCHEMA, ..self.clone() })
+        let schema = if self.upgrade.is_some() { WITH_UPGRADE } else { SCHEMA };
+        write(&Self::path(root), &Self { schema, ..self.clone() })
     }
 
     /// Closes it.

@@ -2,9 +2,10 @@
 
 use crate::apply::{self, ApplyError, texts};
 use crate::config::Settings;
-use crate::host::{Host, immich};
-use crate::model::{ActiveState, InForce, LoadState, Refusal, Release, Service};
-use crate::observe::{FactsError, facts};
+use crate::host::{Host, door};
+use crate::model::{ActiveState, InForce, LoadState, Refusal, Release};
+use crate::observe::{FactsError, chain, facts};
+use crate::plan::door::{Doors, doors};
 use crate::snapshot::{self, Applied};
 use crate::stack::{self, Facts};
 use crate::upgrade::Wish;
@@ -70,10 +71,23 @@ async fn refuse_unwell(host: &Host, applied: &Applied) -> Result<(), ApplyError>
         let why = format!("is not as it should be ({}: {})", step.step, step.reason);
         refusals.push(Refusal::new("the host", why, "photos-agent plan; photos-agent apply"));
     }
+    if let Ok(podman) = &survey.observed.podman {
+        match doors(podman, &survey.desired) {
+            Ok(doors) => refusals.extend(unclosable(&doors).await),
+            Err(unknown) => refusals.extend(unknown),
+        }
+    }
     if refusals.is_empty() {
         refusals.extend(unhealthy(host, &survey.desired).await?);
     }
     if refusals.is_empty() { Ok(()) } else { Err(ApplyError::Refused(refusals)) }
+}
+
+/// Where people cannot be kept out while it is tried, what they upload could be lost.
+async fn unclosable(doors: &Doors) -> Option<Refusal> {
+    let error = door::can_close(&doors.rules()).await.err()?;
+    let why = format!("cannot be closed while the new release is tried: {}", chain(&error));
+    Some(Refusal::new("the doors of the server", why, "nft list ruleset; modprobe nf_tables; photos-agent doctor"))
 }
 
 async fn unhealthy(host: &Host, desired: &stack::Desired) -> Result<Vec<Refusal>, ApplyError> {
@@ -106,9 +120,4 @@ fn refused(refusal: Refusal) -> ApplyError {
 
 fn failed(step: &str, source: impl Into<apply::StepError>) -> ApplyError {
     ApplyError::Step { step: step.to_owned(), source: Box::new(source.into()) }
-}
-
-#[allow(unused)]
-fn unused(_: Service) {
-    let _ = immich::answers;
 }

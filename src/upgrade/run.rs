@@ -2,8 +2,6 @@
 //!
 //! Until the stack is stopped nothing is changed that anybody would notice, and whatever fails is just told.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::apply::upgrade::{Change, begin_upgrade, give_up, try_out};
@@ -12,7 +10,7 @@ use crate::apply::{
 };
 use crate::config::Source;
 use crate::host::{Host, lock};
-use crate::model::{Digest, ImageRef, InForce, Refusal, Release, Restore, RestoredStack, Side};
+use crate::model::{ImageRef, Refusal, Release, Restore, RestoredStack, Side};
 use crate::plan::Gate;
 use crate::record::{Generations, ImageLock, Outcome, Upgrades};
 use crate::snapshot::{self, Applied, Request};
@@ -53,7 +51,7 @@ pub async fn upgrade(host: &Host, wish: &Wish, progress: &mut dyn Progress) -> R
     let mut hops = Vec::new();
     loop {
         let ready = preflight::look(host, wish).await?;
-        let Some(hop) = one(host, wish, &ready, progress).await? else { return Ok(hops) };
+        let Some(hop) = Box::pin(one(host, wish, &ready, progress)).await? else { return Ok(hops) };
         hops.push(hop);
     }
 }
@@ -197,8 +195,3 @@ async fn take_snapshot(
 fn failed(step: &str, source: StepError) -> ApplyError {
     ApplyError::Step { step: step.to_owned(), source: Box::new(source) }
 }
-
-#[allow(unused)]
-type Images = BTreeMap<ImageRef, Digest>;
-#[allow(unused)]
-type Force = InForce;
