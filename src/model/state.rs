@@ -51,6 +51,8 @@ pub struct ContainerRun {
     pub started: String,
     /// `healthy`, `starting`, `unhealthy`; none where nothing looks.
     pub health: Option<String>,
+    /// The networks that it is on.
+    pub networks: BTreeSet<String>,
 }
 
 /// A network.

@@ -24,6 +24,8 @@ pub struct Doors {
 /// A network of the server's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Way {
+    /// Its name.
+    pub network: String,
     /// The bridge.
     pub interface: String,
     /// What addresses it has.
@@ -68,7 +70,7 @@ pub fn doors(podman: &PodmanState, desired: &Desired) -> Result<Doors, Vec<Refus
 fn own(network: &DesiredNetwork, found: Option<&NetworkState>) -> Result<Way, Refusal> {
     let wanted = || Ok(network.subnet.and_then(|subnet| subnet.to_string().parse().ok()).into_iter().collect());
     let subnets = found.map_or_else(wanted, |found| subnets(network.name.as_str(), found))?;
-    Ok(Way { interface: network.interface.clone(), subnets })
+    Ok(Way { network: network.name.to_string(), interface: network.interface.clone(), subnets })
 }
 
 /// The server's networks that are not the agent's own.
@@ -97,7 +99,7 @@ fn way(name: &str, found: Option<&NetworkState>) -> Result<Way, Refusal> {
     if !is_interface(&found.interface) {
         return Err(refusal(&what, &format!("has an interface that is not understood: {:?}", found.interface)));
     }
-    Ok(Way { interface: found.interface.clone(), subnets: subnets(name, found)? })
+    Ok(Way { network: name.to_owned(), interface: found.interface.clone(), subnets: subnets(name, found)? })
 }
 
 fn subnets(name: &str, found: &NetworkState) -> Result<Vec<IpNet>, Refusal> {
@@ -127,6 +129,11 @@ fn is_interface(name: &str) -> bool {
 }
 
 impl Doors {
+    /// Whether they are all the ways to a server that is on these networks.
+    pub fn cover(&self, networks: &BTreeSet<String>) -> bool {
+        !networks.is_empty() && networks.iter().all(|name| self.ways.iter().any(|way| way.network == *name))
+    }
+
     /// The rules, for nft to load in one go and however often: the best text first, the later ones for kernels that cannot do
     /// as much.
     pub fn rules(&self) -> Vec<String> {

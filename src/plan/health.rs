@@ -16,7 +16,7 @@ pub struct Expected {
     pub release: Release,
     /// Pages that did not fit their checksums before: not more may be so now.
     pub checksum_failures: u64,
-    /// What must be closed meanwhile.
+    /// What must be closed meanwhile, as far as it was known before the start.
     pub doors: Doors,
 }
 
@@ -115,7 +115,7 @@ pub fn judge(first: Option<&Sample>, now: &Sample, expected: &Expected) -> Verdi
     match &now.doors_closed {
         Ok(true) => {}
         // Nothing is wrong with what was started; the time that they were open does not count.
-        Ok(false) => found.not_yet("somebody opened the doors to the server".to_owned()),
+        Ok(false) => found.not_yet("a door to the server is open".to_owned()),
         Err(why) => found.not_yet(format!("it is not known whether the doors to the server are closed: {why}")),
     }
     found.verdict()

@@ -118,6 +118,7 @@ fn doors(host: &Host) -> Doors {
         let inspect = |format: &str| host.ok(&format!("podman network inspect -f '{format}' {network}"));
         let subnets = inspect("{{range .Subnets}}{{.Subnet}} {{end}}");
         Way {
+            network: network.to_owned(),
             interface: inspect("{{.NetworkInterface}}"),
             subnets: subnets.split_whitespace().map(|subnet| subnet.parse().unwrap()).collect(),
         }
@@ -182,9 +183,12 @@ fn behind_closed_doors_nobody_reaches_the_server() {
     host.ok("podman network reload --all");
     assert_closed(&host, &routed);
     // Whoever throws all rules away gets these back with the stack's own.
-    for end in
-        ["systemctl reload nftables", "systemctl restart nftables", "nft flush ruleset && systemctl restart immich-ml"]
-    {
+    for end in [
+        "systemctl start nftables",
+        "systemctl reload nftables",
+        "systemctl restart nftables",
+        "nft flush ruleset && systemctl restart immich-ml",
+    ] {
         host.ok(end);
         host.ok("systemctl reload photos-firewall");
         assert_closed(&host, &routed);
@@ -215,7 +219,7 @@ fn a_boot_does_not_open_closed_doors() {
     let host = Host::converged("doorboot");
     let ping = format!("timeout 3 bash -c '{PING}' 127.0.0.1");
     host.wait_for(&ping, 10);
-    let way = |interface: &str| Way { interface: interface.to_owned(), subnets: Vec::new() };
+    let way = |interface: &str| Way { network: String::new(), interface: interface.to_owned(), subnets: Vec::new() };
     let network = host.ok("podman network inspect -f '{{range .Subnets}}{{.Subnet}}{{end}}' photos-egress");
     let mut egress = way("photos1");
     egress.subnets.push(network.parse().unwrap());

@@ -3,7 +3,7 @@
 //! What is well is `plan::health`'s to say. Each look is a few questions over sockets; the database is asked, by a process,
 //! when all else is well. Doors that somebody opened are closed again here, and nothing else is changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::host::systemd::SystemdError;
 use crate::host::{Host, door, immich, journal};
 use crate::model::{LoadState, Release, Service, UnitName, UnitState};
 use crate::observe::chain;
-use crate::plan::door::Doors;
+use crate::plan::door::{Doors, doors};
 use crate::plan::health::{Expected, Reason, Sample, ServiceSample, Verdict, baseline, judge};
 use crate::stack::Desired;
 
@@ -78,19 +78,20 @@ pub async fn watch(
     progress: &mut dyn Progress,
 ) -> Result<(), Unwell> {
     let begun = Instant::now();
+    let mut doors = expected.doors.clone();
     let unwell = |reasons, waited| Unwell { reasons, waited };
     let (mut first, mut well_since, mut told) = (None, None, begun);
     loop {
         // What is seen is later than this.
         let at = Instant::now();
-        let mut now = look(host, desired, &expected.doors).await;
+        let mut now = look(host, desired, &doors).await;
         let mut verdict = judge(first.as_ref(), &now, expected);
         first = Some(baseline(first, &now));
         let has_settled = well_since.is_some_and(|since| at.duration_since(since) >= limits.settle);
         if verdict == Verdict::Well && has_settled {
             // Another look after the question: nothing fell over meanwhile.
             let failures = vitals().await.map(|said| said.checksum_failures).map_err(|error| chain(&error));
-            now = Sample { checksum_failures: Some(failures), ..look(host, desired, &expected.doors).await };
+            now = Sample { checksum_failures: Some(failures), ..look(host, desired, &doors).await };
             verdict = judge(first.as_ref(), &now, expected);
             if verdict == Verdict::Well {
                 return Ok(());
@@ -104,7 +105,9 @@ pub async fn watch(
             }
             Verdict::NotYet(reasons) => {
                 well_since = None;
-                close_again(host, &now, &expected.doors).await;
+                if now.doors_closed == Ok(false) {
+                    close_again(host, desired, &mut doors).await?;
+                }
                 if told.elapsed() >= REMIND {
                     told = Instant::now();
                     let units: Vec<&UnitName> = reasons.iter().filter_map(|reason| reason.unit.as_ref()).collect();
@@ -116,15 +119,20 @@ pub async fn watch(
     }
 }
 
-/// Whoever flushed all rules did not mean to let people in.
-async fn close_again(host: &Host, now: &Sample, doors: &Doors) {
-    if now.doors_closed != Ok(false) {
-        return;
-    }
-    match door::close(&host.root, &doors.rules()).await {
-        Ok(()) => tracing::warn!("somebody had opened the doors to the server; they are closed again"),
-        Err(error) => tracing::error!("somebody has opened the doors to the server: {}", chain(&error)),
-    }
+/// Whoever flushed all rules did not mean to let people in, and a drop-in may have put the server on a further network, which
+/// is known only now.
+async fn close_again(host: &Host, desired: &Desired, found: &mut Doors) -> Result<(), Unwell> {
+    let unwell = |why: &dyn fmt::Display| {
+        let what = format!("a door to the server is open and cannot be closed: {why}");
+        Unwell { reasons: vec![Reason { unit: None, what }], waited: None }
+    };
+    // What does not answer now is asked again at the next look; until then it counts as open.
+    let Ok(podman) = host.podman.observe(&BTreeSet::new()).await else { return Ok(()) };
+    *found = doors(&podman, desired)
+        .map_err(|refusals| unwell(&refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    door::close(&host.root, &found.rules()).await.map_err(|error| unwell(&chain(&error)))?;
+    tracing::warn!("a door to the server was open; it is closed now");
+    Ok(())
 }
 
 /// One look at everything but the database.
@@ -140,7 +148,11 @@ async fn look(host: &Host, desired: &Desired, doors: &Doors) -> Sample {
     let services: BTreeMap<Service, ServiceSample> =
         samples.into_iter().filter(|(_, sample)| !is_masked(sample)).collect();
     let server = ask_server(services.get(&Service::Server)).await;
-    let doors_closed = door::is_closed(doors.shared).map_err(|error| chain(&error));
+    let is_covered = match services.get(&Service::Server).map(|server| &server.run) {
+        Some(Ok(Some(run))) => doors.cover(&run.networks),
+        _ => true,
+    };
+    let doors_closed = door::is_closed(doors.shared).map(|closed| closed && is_covered).map_err(|error| chain(&error));
     Sample { services, server, doors_closed, checksum_failures: None }
 }
 

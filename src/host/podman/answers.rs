@@ -19,6 +19,14 @@ pub(super) struct Inspect {
     pub(super) state: InspectState,
     #[serde(rename = "Config")]
     pub(super) config: InspectConfig,
+    #[serde(rename = "NetworkSettings")]
+    network: InspectNetwork,
+}
+
+#[derive(Deserialize)]
+struct InspectNetwork {
+    #[serde(rename = "Networks")]
+    networks: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +77,8 @@ impl Inspect {
     pub(super) fn run(self) -> Option<ContainerRun> {
         let InspectState { status, pid, started, health } = self.state;
         let health = health.map(|health| health.status).filter(|status| !status.is_empty());
-        (status == "running" && pid > 0).then_some(ContainerRun { id: self.id, pid, started, health })
+        let networks = self.network.networks.unwrap_or_default().into_keys().collect();
+        (status == "running" && pid > 0).then_some(ContainerRun { id: self.id, pid, started, health, networks })
     }
 }
 

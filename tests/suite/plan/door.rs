@@ -82,6 +82,15 @@ fn the_operators_networks_are_closed_on_their_bridges() {
 }
 
 #[test]
+fn doors_cover_a_server_whose_every_network_they_know() {
+    let doors = after(|_| ()).unwrap();
+    let is_covered = |names: &[&str]| doors.cover(&names.iter().map(|&name| name.to_owned()).collect());
+    assert!(is_covered(&OWN) && is_covered(&OWN[..1]));
+    assert!(!is_covered(&["photos", "proxy"]));
+    assert!(!is_covered(&[]), "on the host's own network");
+}
+
+#[test]
 fn a_way_that_cannot_be_closed_is_refused() {
     type Change = fn(&mut World);
     let cases: [(&str, Change); 6] = [
@@ -112,6 +121,7 @@ fn a_way_that_cannot_be_closed_is_refused() {
 #[test]
 fn texts_go_from_the_best_to_what_any_kernel_takes() {
     let way = |interface: &str, subnets: &[&str]| Way {
+        network: interface.to_owned(),
         interface: interface.to_owned(),
         subnets: subnets.iter().map(|subnet| subnet.parse().unwrap()).collect(),
     };

@@ -1,6 +1,6 @@
 //! What is well, what may become so, and what has failed: a change of one look each, and any later restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use photos_agent::model::{ActiveState, ContainerRun, Service, UnitState};
 use photos_agent::plan::door::Doors;
@@ -39,6 +39,7 @@ fn well() -> Sample {
             pid: 7,
             started: "2026-11-21T21:00:00Z".to_owned(),
             health: Some("healthy".to_owned()),
+            networks: BTreeSet::new(),
         };
         (service, ServiceSample { unit: Ok(unit), run: Ok(Some(run)) })
     };
@@ -115,7 +116,7 @@ fn what_may_still_become_well_is_waited_for() {
         ("immich-redis.service is not healthy yet", |now| {
             run(of(now, Service::Redis)).health = Some("starting".to_owned());
         }),
-        ("somebody opened the doors to the server", |now| now.doors_closed = Ok(false)),
+        ("a door to the server is open", |now| now.doors_closed = Ok(false)),
         ("it is not known whether the doors to the server are closed: no", |now| {
             now.doors_closed = Err("no".to_owned());
         }),
