@@ -33,7 +33,7 @@ pub enum FactsError {
 
 /// What must be known of the disk before it is decided what is wanted.
 pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
-    let lock = ImageLock::read(root)?.images().clone();
+    let lock = ImageLock::read(root)?;
     let mut cluster = None;
     // One that was cut off at its first start is no cluster yet, whatever its files say.
     let place = stack::cluster(settings);
@@ -43,7 +43,8 @@ pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
         }
     }
     let local_time = root.join("/etc/localtime").exists();
-    Ok(Facts { lock, cluster, local_time, programs: programs(root) })
+    let (in_force, lock) = (lock.in_force().cloned(), lock.images().clone());
+    Ok(Facts { in_force, lock, cluster, local_time, programs: programs(root) })
 }
 
 /// The major version of the cluster on disk. Only a file that is not there says that there is none: a guess

@@ -23,13 +23,13 @@ use crate::model::layout::STATE;
 use crate::model::{Refusal, Root, SnapshotId};
 use crate::observe::{FactsError, facts, observe};
 use crate::plan::{Observed, Plan, plan};
-use crate::record::{Generation, Generations, Outcome, Pending, RecordError, Restored, add_places};
+use crate::record::{Generation, Generations, ImageLock, Outcome, Pending, RecordError, Restored, add_places};
 use crate::stack::{self, Desired, Facts};
 
 pub use applied::{OF_THE_FILES, applied, held, texts, understand};
 pub use operation::Operation;
 pub use progress::{Event, Progress};
-pub use restore::{Order, foresee, restore, tree, written_images};
+pub use restore::{Order, Then, foresee, restore, tree, wished};
 pub use rotate::{Role, Rotation, rotate};
 pub use secrets::{commit_secrets, random_password};
 pub use steps::{StepError, check_generated};
@@ -238,6 +238,7 @@ fn record(
     restored: Option<Restored>,
 ) -> Result<u32, ApplyError> {
     // Those that somebody else had made, too.
+    ImageLock::read(&host.root)?.put_in_force(survey.desired.runs.clone(), [])?;
     let places = survey.desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
     add_places(&host.root, places)?;
     let generation = Generation { restored, ..generation(loaded, &survey.desired, more) };
@@ -282,7 +283,7 @@ fn generation(loaded: &Loaded, desired: &Desired, created: jiff::Timestamp) -> G
         number: 0,
         created,
         agent: env!("CARGO_PKG_VERSION").to_owned(),
-        release: loaded.settings.immich.version.to_string(),
+        release: desired.runs.release.to_string(),
         config: texts(&loaded.sources),
         images: desired.services.iter().map(|service| (service.service, service.image.clone())).collect(),
         files: desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect(),

@@ -131,7 +131,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     let doubted = proofs.last.as_ref().is_some_and(|trial| !trial.proven);
     Ok(Body {
         well: is_well(&services, answers || silent, plan, &open) && !doubted && lacks.is_none(),
-        release: settings.immich.version.to_string(),
+        release: survey.desired.runs.release.to_string(),
         generation: Generations::new(&context.root).numbers()?.into_iter().max(),
         target: row(&survey.desired.target, None, None),
         services,

@@ -6,6 +6,7 @@
 
 mod calendar;
 mod image;
+mod in_force;
 pub mod layout;
 mod name;
 mod path;
@@ -20,6 +21,7 @@ mod value;
 
 pub use calendar::Calendar;
 pub use image::{Digest, ImageRef};
+pub use in_force::InForce;
 pub use name::{EnvironmentName, NetworkName, SecretName, UnitName};
 pub use path::{HostPath, Root};
 pub use refusal::Refusal;

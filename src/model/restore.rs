@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, HostPath, ImageRef, SnapshotId, Subvolume, SubvolumeUuid};
+use super::{Digest, HostPath, ImageRef, InForce, SnapshotId, Subvolume, SubvolumeUuid};
 
 /// What goes back, and how to tell on disk whether it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct Change {
 pub struct RestoredStack {
     /// The configuration files, by path.
     pub config: BTreeMap<String, String>,
+    /// The release and its images. None: what the configuration says, as before there was a lock of it.
+    #[serde(default)]
+    pub in_force: Option<InForce>,
     /// What each tag in it meant.
     pub images: BTreeMap<ImageRef, Digest>,
     /// The files on the host, by path, where they say something else and are put out of force.

@@ -1,8 +1,8 @@
-//! Images: pulled before a unit needs them, so that a start never waits for a registry.
+//! Images: pulled before a unit needs them, so that a start never waits for a registry. Which ones run, only an upgrade moves.
 
 use std::collections::BTreeSet;
 
-use crate::model::PodmanState;
+use crate::model::{InForce, PodmanState};
 use crate::plan::{Plan, Step};
 use crate::stack::Desired;
 
@@ -19,4 +19,21 @@ pub(super) fn plan(podman: &PodmanState, desired: &Desired, plan: &mut Plan) {
         };
         plan.step(Step::Pull { image: image.clone() }, reason);
     }
+    plan.notes.extend(desired.wish.as_ref().map(|wish| note(&desired.runs, wish)));
+}
+
+/// What the files say and does not run.
+fn note(runs: &InForce, wish: &InForce) -> String {
+    let (now, then) = (&runs.release, &wish.release);
+    if then < now {
+        return format!(
+            "Immich {now} runs, and the files say {then}; what is older comes back with its data: photos-agent rollback"
+        );
+    }
+    if then > now {
+        return format!("Immich {now} runs; to go to {then}: photos-agent upgrade");
+    }
+    let differs = wish.written.iter().filter(|(component, image)| runs.written.get(component) != Some(image));
+    let names: Vec<String> = differs.map(|(component, image)| format!("{} = {image}", component.key())).collect();
+    format!("the files say {}; to put it in force: photos-agent upgrade", names.join(", "))
 }

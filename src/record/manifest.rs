@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::host::files::{self, FileError};
-use crate::model::{ImageRef, Service, SnapshotId, Subvolume, SubvolumeUuid};
+use crate::model::{Component, ImageRef, Service, SnapshotId, Subvolume, SubvolumeUuid};
 use crate::record::{PROOF, Proof, RecordError, SCHEMA, read, write};
 
 /// Its name in the snapshot's folder.
@@ -51,6 +51,9 @@ pub struct Manifest {
     pub holes: Vec<String>,
     /// Immich's release.
     pub release: String,
+    /// The images as they are written; empty in a manifest of an agent that did not say.
+    #[serde(default)]
+    pub written: BTreeMap<Component, ImageRef>,
     /// What the database said of itself just before; none where it did not run or did not answer.
     pub database: Option<DatabaseFacts>,
     /// The generation that ran.

@@ -156,6 +156,7 @@ async fn take(
         parts,
         holes,
         release: generation.release.clone(),
+        written: applied.desired.runs.written.clone(),
         database,
         generation: generation.number,
         images: generation.images.clone(),

@@ -1,29 +1,27 @@
-//! Which image each service runs: the catalogue's, the operator's, and by digest once locked.
+//! Which image each service runs: what is in force, or at first the catalogue's and the operator's; by digest once locked.
 
 use std::collections::BTreeMap;
 
 use super::{Facts, Refusal};
 use crate::catalogue::{self, Entry};
 use crate::config::Settings;
-use crate::model::{Component, Digest, ImageRef, PostgresMajor, Release, Service};
+use crate::model::{Component, Digest, ImageRef, InForce, PostgresMajor, Release, Service};
 
 /// The images of all services, and the catalogue's entry that they belong to.
 pub(super) struct Images {
     entry: &'static Entry,
     /// The cluster's major version, which decides where its data is mounted.
     pub(super) major: PostgresMajor,
-    written: BTreeMap<Component, ImageRef>,
+    /// As they are written.
+    pub(super) runs: InForce,
+    /// What the settings say, where that is something else.
+    pub(super) wish: Option<InForce>,
 }
 
 impl Images {
-    /// As they are written: the operator's or the catalogue's reference.
-    pub(super) fn written(&self) -> BTreeMap<Component, ImageRef> {
-        self.written.clone()
-    }
-
     /// What `service` runs.
     pub(super) fn run(&self, service: Service, lock: &BTreeMap<ImageRef, Digest>) -> ImageRef {
-        let written = self.written.get(&service.component()).unwrap_or(&self.entry.server);
+        let written = self.runs.written.get(&service.component()).unwrap_or(&self.entry.server);
         match written.digest().or_else(|| lock.get(written)) {
             Some(digest) => written.at(digest.clone()),
             None => written.clone(),
@@ -39,8 +37,27 @@ impl Images {
 
 /// Chooses the images for these settings and the cluster on disk.
 pub(super) fn choose(settings: &Settings, facts: &Facts) -> Result<Images, Refusal> {
-    let entry = entry(settings).ok_or_else(|| unknown_release(settings))?;
+    let newest = catalogue::releases().first();
+    let wished = entry(settings).ok_or_else(|| unknown_release(settings));
+    let Some(runs) = &facts.in_force else {
+        let entry = wished?;
+        let major = major(settings, facts, entry)?;
+        let runs = wish(settings, entry, major)?;
+        return Ok(Images { entry, major, runs, wish: None });
+    };
+    // What runs goes on to run, whatever this catalogue knows of it.
+    let entry = nearest(catalogue::releases(), &runs.release).or(newest).ok_or_else(|| unknown_release(settings))?;
     let major = major(settings, facts, entry)?;
+    let wish = wished.and_then(|entry| wish(settings, entry, major)).ok();
+    let mut written = wish.as_ref().map(|wish| wish.written.clone()).unwrap_or_default();
+    written.extend(runs.written.clone());
+    let runs = InForce { release: runs.release.clone(), written };
+    let wish = wish.filter(|wish| *wish != runs);
+    Ok(Images { entry, major, runs, wish })
+}
+
+/// What the settings say.
+fn wish(settings: &Settings, entry: &Entry, major: PostgresMajor) -> Result<InForce, Refusal> {
     let mut written = BTreeMap::from([
         (Component::Server, entry.server.clone()),
         (Component::Ml, entry.ml.clone()),
@@ -57,7 +74,7 @@ pub(super) fn choose(settings: &Settings, facts: &Facts) -> Result<Images, Refus
     if !written.contains_key(&Component::Postgres) {
         return Err(no_image(major, entry));
     }
-    Ok(Images { entry, major, written })
+    Ok(InForce { release: settings.immich.version.clone(), written })
 }
 
 /// The catalogue's entry. For a release that it lacks, whose server and machine learning the operator named, that of

@@ -24,8 +24,8 @@ use serde::Serialize;
 use crate::config::Settings;
 use crate::model::layout::STATE;
 use crate::model::{
-    Component, Digest, HostPath, ImageRef, Invalid, NetworkName, PostgresMajor, Refusal, SecretName, Service,
-    SnapshotId, Subnet, Subvolume, Tree, UnitName,
+    Digest, HostPath, ImageRef, InForce, Invalid, NetworkName, PostgresMajor, Refusal, SecretName, Service, SnapshotId,
+    Subnet, Subvolume, Tree, UnitName,
 };
 use images::Images;
 use places::Places;
@@ -69,6 +69,8 @@ pub const DATABASE_PASSWORD: &str = "photos-db-password";
 /// What has to be known of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
+    /// What runs, whatever the settings wish; none before the first apply is whole.
+    pub in_force: Option<InForce>,
     /// Which digest an image as written was locked to.
     pub lock: BTreeMap<ImageRef, Digest>,
     /// `PG_VERSION` of the cluster on disk; `None`: there is no cluster.
@@ -103,8 +105,10 @@ pub struct Desired {
     pub secrets: Vec<SecretName>,
     /// Networks, in the order in which they are made.
     pub networks: Vec<DesiredNetwork>,
-    /// The image of each service as it is written: a tag, unless the operator wrote a digest.
-    pub images: BTreeMap<Component, ImageRef>,
+    /// The release, and the image of each service as it is written: a tag, unless the operator wrote a digest.
+    pub runs: InForce,
+    /// What the settings wish instead, where that is something else. Only an upgrade puts it in force.
+    pub wish: Option<InForce>,
     /// Every file that the agent owns.
     pub files: Vec<DesiredFile>,
     /// The services, in the order in which people think of them.
@@ -276,7 +280,8 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
         snapshots: context.places.snapshots(),
         secrets: vec![SecretName::constant(DATABASE_PASSWORD)],
         networks,
-        images: context.images.written(),
+        runs: context.images.runs.clone(),
+        wish: context.images.wish.clone(),
         files,
         services,
         joined: settings.network.server_networks.clone(),

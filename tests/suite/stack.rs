@@ -83,14 +83,14 @@ fn digest(digit: char) -> Digest {
 /// A host on which the images of `settings` are locked.
 pub fn locked(settings: &Settings) -> Facts {
     let mut facts = bare();
-    let images = desire(settings, &facts).unwrap().images;
+    let images = desire(settings, &facts).unwrap().runs.written;
     facts.lock = images.into_values().zip("1234".chars().map(digest)).collect();
     facts
 }
 
 pub fn bare() -> Facts {
     let programs = Programs { nft: "/usr/sbin/nft".parse().unwrap(), podman: "/usr/bin/podman".parse().unwrap() };
-    Facts { lock: BTreeMap::new(), cluster: None, local_time: true, programs }
+    Facts { in_force: None, lock: BTreeMap::new(), cluster: None, local_time: true, programs }
 }
 
 fn fixtures() -> PathBuf {
@@ -237,7 +237,7 @@ fn data_is_mounted_where_the_image_of_that_major_keeps_it() {
     {
         let cluster = PostgresMajor::try_from(major).ok();
         let desired = desire(&empty(), &Facts { cluster, ..bare() }).unwrap();
-        assert!(desired.images[&Component::Postgres].tag().unwrap().starts_with(&format!("{major}-")));
+        assert!(desired.runs.written[&Component::Postgres].tag().unwrap().starts_with(&format!("{major}-")));
         let file = File::parse(&desired.files[0].text).unwrap();
         let volume = format!("/var/lib/photos/live/postgres:{target}");
         assert_eq!(file.values("Container", "Volume").collect::<Vec<_>>(), [volume]);
@@ -253,10 +253,34 @@ fn a_release_that_the_catalogue_lacks_runs_on_the_operators_images() {
     assert_eq!(desire(&settings, &bare()).unwrap_err().what, "immich.version");
     settings.images.extend([own(Component::Ml, "ml")]);
     let desired = desire(&settings, &bare()).unwrap();
-    assert_eq!(desired.images[&Component::Server].to_string(), "ghcr.io/mine/server:v3.1.7");
-    assert_eq!(desired.images[&Component::Redis].to_string(), "docker.io/valkey/valkey:9");
+    assert_eq!(desired.runs.written[&Component::Server].to_string(), "ghcr.io/mine/server:v3.1.7");
+    assert_eq!(desired.runs.written[&Component::Redis].to_string(), "docker.io/valkey/valkey:9");
     let file = desired.files.iter().find(|file| file.path.as_str().ends_with("/immich-server.container")).unwrap();
     assert!(file.text.contains("HealthCmd=immich-healthcheck\n"), "{}", file.text);
+}
+
+#[test]
+fn what_is_in_force_runs_on_whatever_the_settings_say_by_now() {
+    let mut settings = empty();
+    settings.immich.version = "v3.1.0".parse().unwrap();
+    let first = desire(&settings, &bare()).unwrap();
+    assert_eq!(first.wish, None);
+    let facts = Facts { in_force: Some(first.runs.clone()), ..bare() };
+    assert_eq!(desire(&settings, &facts).unwrap(), first);
+    settings.immich.version = "v3.2.2".parse().unwrap();
+    settings.images = BTreeMap::from([(Component::Redis, "docker.io/mine/valkey:10".parse().unwrap())]);
+    let held = desire(&settings, &facts).unwrap();
+    assert_eq!((&held.runs, &held.services), (&first.runs, &first.services));
+    let wish = held.wish.unwrap();
+    assert_eq!(wish.release.to_string(), "v3.2.2");
+    assert_eq!(wish.written[&Component::Redis].to_string(), "docker.io/mine/valkey:10");
+    // A catalogue that has forgotten it, and a new component.
+    let mut old = first.runs;
+    old.release = "v0.9.0".parse().unwrap();
+    old.written.remove(&Component::Ml);
+    let held = desire(&settings, &Facts { in_force: Some(old), ..bare() }).unwrap();
+    assert_eq!(held.runs.release.to_string(), "v0.9.0");
+    assert!(held.runs.written[&Component::Ml].to_string().ends_with(":v3.2.2"));
 }
 
 /// A change of the settings or the facts, and words that the refusal has to contain.

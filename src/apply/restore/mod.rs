@@ -16,7 +16,7 @@ use crate::apply::{
 };
 use crate::config::Loaded;
 use crate::host::Host;
-use crate::model::{Component, Digest, HostPath, ImageRef, PostgresMajor, Refusal, Restore, Root};
+use crate::model::{Digest, HostPath, ImageRef, InForce, PostgresMajor, Refusal, Restore, Root};
 use crate::plan::restore::{Verdict, Work, judge};
 use crate::plan::{Gate, Wanted, wanted};
 use crate::record::{Pending, RecordError};
@@ -39,29 +39,32 @@ pub struct Order {
     pub resume: bool,
 }
 
-/// What would be so with this configuration, these locked images and this cluster on disk, and what is between.
-pub async fn foresee(
-    host: &Host,
-    loaded: &Loaded,
-    images: &BTreeMap<ImageRef, Digest>,
-    cluster: Option<PostgresMajor>,
-) -> Result<(Survey, bool), ApplyError> {
+/// What would be known of the host after it, where that is something else than now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Then {
+    /// What is put in force.
+    pub in_force: Option<InForce>,
+    /// What its tags mean.
+    pub images: BTreeMap<ImageRef, Digest>,
+    /// The cluster on disk.
+    pub cluster: Option<PostgresMajor>,
+}
+
+/// What would be so with this configuration and then, and what is between.
+pub async fn foresee(host: &Host, loaded: &Loaded, then: &Then) -> Result<(Survey, bool), ApplyError> {
     let mut facts = known(&host.root, loaded)?;
-    facts.lock.extend(images.clone());
-    facts.cluster = cluster.or(facts.cluster);
+    facts.lock.extend(then.images.clone());
+    facts.cluster = then.cluster.or(facts.cluster);
+    facts.in_force = then.in_force.clone().or(facts.in_force);
     let survey = survey_with(host, loaded, facts).await?;
     let resume = wanted(&survey.observed, &survey.desired) == Wanted::Run;
     Ok((survey, resume))
 }
 
-/// The images that this configuration writes for this cluster on disk, as it writes them.
-pub fn written_images(
-    host: &Host,
-    loaded: &Loaded,
-    cluster: Option<PostgresMajor>,
-) -> Result<BTreeMap<Component, ImageRef>, ApplyError> {
-    let facts = Facts { cluster, ..known(&host.root, loaded)? };
-    Ok(desire(&loaded.settings, &facts).map_err(|refusal| ApplyError::Refused(vec![refusal]))?.images)
+/// What this configuration alone would put in force for this cluster on disk.
+pub fn wished(host: &Host, loaded: &Loaded, cluster: Option<PostgresMajor>) -> Result<InForce, ApplyError> {
+    let facts = Facts { cluster, in_force: None, ..known(&host.root, loaded)? };
+    Ok(desire(&loaded.settings, &facts).map_err(|refusal| ApplyError::Refused(vec![refusal]))?.runs)
 }
 
 /// Does it, by whoever holds the lock and has found no open operation.

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use crate::apply::applied::{applied, understand};
 use crate::apply::restore::{begin, of};
-use crate::apply::{ApplyError, Operation, Progress, StepError, record, survey, units};
+use crate::apply::{ApplyError, Operation, Progress, StepError, record, survey, units, wished};
 use crate::config::Loaded;
 use crate::host::Host;
 use crate::host::systemd::Verb;
-use crate::model::{ActiveState, Digest, ImageRef, Refusal, Restore, RestoredStack, Service, UnitName};
+use crate::model::{ActiveState, Refusal, Restore, RestoredStack, Service, UnitName};
 use crate::plan::Gate;
 use crate::record::{Generations, ImageLock, Restored};
 use crate::stack::TARGET;
@@ -25,13 +25,12 @@ pub(super) async fn settle(
     let gate = if operation.lets_services_start() { Gate::Open } else { Gate::Closed };
     let step = format!("put the stack of {} in force", restore.snapshot);
     let begun = begin(operation, progress, &step, "data, images and units belong to one moment", gate, false)?;
-    if let Some(RestoredStack { images, out_of_force, .. }) = &restore.stack {
-        let mut lock = ImageLock::read(&host.root)?;
-        let is_new = |(image, digest): &(&ImageRef, &Digest)| lock.images().get(*image) != Some(digest);
-        let new: Vec<_> = images.iter().filter(is_new).map(|(image, digest)| (image.clone(), digest.clone())).collect();
-        for (image, digest) in new {
-            lock.add(image, digest)?;
-        }
+    if let Some(RestoredStack { in_force, images, out_of_force, .. }) = &restore.stack {
+        let in_force = match in_force {
+            Some(in_force) => in_force.clone(),
+            None => wished(host, then, None)?,
+        };
+        ImageLock::read(&host.root)?.put_in_force(in_force, images.clone())?;
         let survey = survey(host, then).await?;
         let restored =
             out_of_force.clone().map(|out_of_force| Restored { snapshot: restore.snapshot.clone(), out_of_force });

@@ -5,6 +5,7 @@
 
 mod answers;
 mod pull;
+mod send;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::{ContainerState, Digest, ImageRef, NetworkName, PodmanState, SecretName};
 use answers::{ApiError, Container, Image, Inspect, Network, Secret, StoredSecret};
+use send::send;
 
 pub use pull::PullProgress;
 
@@ -126,7 +128,7 @@ impl Podman {
         }
         let doing = "look for an image";
         let request = self.client.get(format!("{BASE}/images/{image}/exists")).timeout(PATIENCE);
-        let response = request.send().await.map_err(|source| unreachable(doing, source))?;
+        let response = send(request, doing).await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -141,7 +143,7 @@ impl Podman {
     async fn version(&self) -> Result<String, PodmanError> {
         let doing = "ask for its version";
         let request = self.client.get(format!("{BASE}/_ping")).timeout(PATIENCE);
-        let response = request.send().await.map_err(|source| unreachable(doing, source))?;
+        let response = send(request, doing).await?;
         let response = accept(response, doing).await?;
         let version = response.headers().get(VERSION).and_then(|version| version.to_str().ok());
         version.map(str::to_owned).ok_or_else(|| PodmanError::Garbled {
@@ -176,7 +178,7 @@ impl Podman {
             .header("content-type", "application/octet-stream")
             .timeout(PATIENCE)
             .body(value);
-        let response = request.send().await.map_err(|source| unreachable(&doing, source))?;
+        let response = send(request, &doing).await?;
         let stored: StoredSecret = understand(accept(response, &doing).await?, &doing).await?;
         Ok(stored.id)
     }
@@ -185,7 +187,7 @@ impl Podman {
     pub async fn remove_network(&self, name: &NetworkName) -> Result<(), PodmanError> {
         let doing = format!("remove the network {name}");
         let request = self.client.request(Method::DELETE, format!("{BASE}/networks/{name}")).timeout(PATIENCE);
-        let response = request.send().await.map_err(|source| unreachable(&doing, source))?;
+        let response = send(request, &doing).await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(());
         }
@@ -204,7 +206,7 @@ impl Podman {
         // compatMode: Docker's stream of JSON lines, which counts bytes; libpod's own has words only.
         let query = [("reference", reference.as_str()), ("policy", "always"), ("compatMode", "true")];
         let request = self.client.post(format!("{BASE}/images/pull")).query(&query);
-        let response = request.send().await.map_err(|source| unreachable(&doing, source))?;
+        let response = send(request, &doing).await?;
         let response = accept(response, &doing).await?;
         pull::read(response, &doing, progress).await?;
         self.digest(image, &doing).await
@@ -235,7 +237,7 @@ impl Podman {
         let query = [("force", "true"), ("timeout", "0"), ("v", "true")];
         let request = self.client.request(Method::DELETE, format!("{BASE}/containers/{name}"));
         let request = request.query(&query).timeout(PATIENCE);
-        let response = request.send().await.map_err(|source| unreachable(&doing, source))?;
+        let response = send(request, &doing).await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(());
         }
@@ -269,7 +271,7 @@ impl Podman {
         doing: &str,
     ) -> Result<T, PodmanError> {
         let request = self.client.get(format!("{BASE}/{path}")).query(query).timeout(PATIENCE);
-        let response = request.send().await.map_err(|source| unreachable(doing, source))?;
+        let response = send(request, doing).await?;
         understand(accept(response, doing).await?, doing).await
     }
 }

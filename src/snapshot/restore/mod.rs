@@ -149,7 +149,7 @@ pub async fn foresee(host: &Host, wish: &Wish) -> Result<Prospect, ApplyError> {
         reason: manifest.reason.clone(),
         release: ReleaseChange {
             now: applied.generation.release.clone(),
-            then: stack.then.settings.immich.version.to_string(),
+            then: stack.desired.runs.release.to_string(),
         },
         images: stack.images,
         configuration_changes: stack.then.sources != applied.loaded.sources,

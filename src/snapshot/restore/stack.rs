@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::apply::{self, ApplyError, Survey, texts};
+use crate::apply::{self, ApplyError, Survey, Then, texts};
 use crate::config::Loaded;
 use crate::host::{Host, files};
 use crate::model::layout::STATE;
-use crate::model::{Digest, ImageRef, PlaceState, PostgresMajor, Refusal, Release, RestoredStack, Service, Subvolume};
+use crate::model::{
+    Digest, ImageRef, InForce, PlaceState, PostgresMajor, Refusal, Release, RestoredStack, Service, Subvolume,
+};
 use crate::plan::Step;
 use crate::plan::going_back::may_open;
 use crate::record::{Manifest, Snapshots};
@@ -42,14 +44,15 @@ pub(super) async fn look(
     if with_database && wish.keep_images {
         check_kept(host, applied, manifest, cluster)?;
     }
-    let (then, images) = if with_stack {
-        let then = configuration(manifest, snapshots)?;
-        let images = locked(host, &then, manifest, cluster)?;
-        (then, images)
+    let (loaded, then) = if with_stack {
+        let loaded = configuration(manifest, snapshots)?;
+        let in_force = in_force(host, &loaded, manifest, cluster)?;
+        let images = locked(&in_force, manifest);
+        (loaded, Then { in_force: Some(in_force), images, cluster })
     } else {
-        (applied.loaded.clone(), BTreeMap::new())
+        (applied.loaded.clone(), Then { cluster, ..Then::default() })
     };
-    let (survey, resume) = apply::foresee(host, &then, &images, cluster).await?;
+    let (survey, resume) = apply::foresee(host, &loaded, &then).await?;
     refuse_what_cannot_run(&survey, back)?;
     if with_stack {
         check_places_and_images(applied, manifest, &survey)?;
@@ -59,9 +62,10 @@ pub(super) async fn look(
         _ => None,
     });
     let goes_back = with_stack.then(|| {
-        let (config, files) = (texts(&then.sources), texts(&wish.files));
+        let (config, files) = (texts(&loaded.sources), texts(&wish.files));
         let out_of_force = (files != config).then_some(files);
-        RestoredStack { config, images, out_of_force }
+        let Then { in_force, images, .. } = then;
+        RestoredStack { config, in_force, images, out_of_force }
     });
     let change = |service: &crate::stack::DesiredService| ImageChange {
         service: service.service,
@@ -69,7 +73,14 @@ pub(super) async fn look(
         then: service.image.clone(),
     };
     let images = survey.desired.services.iter().map(change).filter(|change| change.now.as_ref() != Some(&change.then));
-    Ok(Stack { images: images.collect(), pull: pulls.collect(), goes_back, resume, then, desired: survey.desired })
+    Ok(Stack {
+        images: images.collect(),
+        pull: pulls.collect(),
+        goes_back,
+        resume,
+        then: loaded,
+        desired: survey.desired,
+    })
 }
 
 /// The major version of the snapshot's cluster.
@@ -98,7 +109,7 @@ fn check_kept(
     cluster: Option<PostgresMajor>,
 ) -> Result<(), ApplyError> {
     let remedy = format!("let the images go back with the data: photos-agent restore {}", manifest.id);
-    let now = &applied.loaded.settings.immich.version;
+    let now = &applied.desired.runs.release;
     if !manifest.release.parse::<Release>().is_ok_and(|then| may_open(&then, now)) {
         let why = format!("cannot be kept: Immich {now} opens no database of {}, as far as is known", manifest.release);
         return Err(refused(Refusal::new("the images", why, remedy)));
@@ -135,21 +146,26 @@ fn configuration(manifest: &Manifest, snapshots: &Snapshots) -> Result<Loaded, A
     })
 }
 
-/// The digests of the moment, by the images that its configuration writes.
-fn locked(
+/// What ran at the moment.
+fn in_force(
     host: &Host,
     then: &Loaded,
     manifest: &Manifest,
     cluster: Option<PostgresMajor>,
-) -> Result<BTreeMap<ImageRef, Digest>, ApplyError> {
-    let written = apply::written_images(host, then, cluster)?;
-    let mut images = BTreeMap::new();
-    for service in Service::ALL {
-        let Some(image) = written.get(&service.component()).filter(|image| image.digest().is_none()) else { continue };
-        let digest = manifest.images.get(&service).and_then(ImageRef::digest);
-        images.extend(digest.map(|digest| (image.clone(), digest.clone())));
+) -> Result<InForce, ApplyError> {
+    match manifest.release.parse() {
+        Ok(release) if !manifest.written.is_empty() => Ok(InForce { release, written: manifest.written.clone() }),
+        _ => apply::wished(host, then, cluster),
     }
-    Ok(images)
+}
+
+/// The digests of the moment, by the images as they are written.
+fn locked(in_force: &InForce, manifest: &Manifest) -> BTreeMap<ImageRef, Digest> {
+    let digest = |service: Service| {
+        let image = in_force.written.get(&service.component()).filter(|image| image.digest().is_none())?;
+        Some((image.clone(), manifest.images.get(&service)?.digest()?.clone()))
+    };
+    Service::ALL.into_iter().filter_map(digest).collect()
 }
 
 /// What would stop the restore half-way, or the start after it.

@@ -78,7 +78,7 @@ fn change(world: &mut World, (kind, which): &Change) {
         5 => {
             world.podman.images.remove(&service.image.to_string());
         }
-        6 => drop(world.facts.lock.remove(&desired.images[&service.service.component()])),
+        6 => drop(world.facts.lock.remove(&desired.runs.written[&service.service.component()])),
         7 => drop(world.files.remove(&file.path)),
         8 => with(world.files.get_mut(&file.path), |text| text.push_str("# mine\n")),
         9 => {

@@ -285,10 +285,31 @@ fn images_are_pulled_when_missing_or_not_locked() {
         [format!("pull {image} (it is not in Podman's store)")]
     );
     let said = after(|world| {
-        let tag = world.desired().images[&photos_agent::model::Component::Redis].clone();
+        let tag = world.desired().runs.written[&photos_agent::model::Component::Redis].clone();
         world.facts.lock.remove(&tag);
     });
     assert_eq!(said[0], "pull docker.io/valkey/valkey:9 (its tag is not locked to a digest yet)");
+}
+
+#[test]
+fn what_only_an_upgrade_puts_in_force_is_a_note() {
+    let mut world = World::converged();
+    world.facts.in_force = Some(world.desired().runs);
+    let said = |world: &World| world.plan().notes;
+    assert_eq!(said(&world), Vec::<String>::new());
+    let mut with = |version: &str, redis: Option<&str>| {
+        world.settings.immich.version = version.parse().unwrap();
+        world
+            .settings
+            .images
+            .extend(redis.map(|image| (photos_agent::model::Component::Redis, image.parse().unwrap())));
+        said(&world)
+    };
+    assert_eq!(with("v3.0.2", None).len(), 1);
+    assert!(with("v3.0.2", None)[0].contains("photos-agent rollback"));
+    let image = "docker.io/mine/valkey:10";
+    let same = with("v3.2.2", Some(image));
+    assert_eq!(same, [format!("the files say redis = {image}; to put it in force: photos-agent upgrade")]);
 }
 
 #[test]
