@@ -36,7 +36,7 @@ fn an_upgrade_that_works_is_whole_and_can_be_taken_back_by_hand() {
 
     // The way back is kept: whole, and by no policy to be thinned out.
     let made = format!(
-        "photos-agent snapshot list --json | jq -r '.snapshots[] | select(.reason | contains(\"{NEW}\")) | .id'"
+        "photos-agent snapshot list --json | jq -r '.snapshots[] | select(.summary.reason | contains(\"{NEW}\")) | .id'"
     );
     let id = host.ok(&made);
     assert_eq!(id.lines().count(), 1, "{id}");
