@@ -26,5 +26,6 @@ mod snapshot;
 mod steadfast;
 mod storage;
 mod support;
+mod upgrade;
 mod verify;
 mod whole;
