@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::{Facts, Refusal};
-use crate::catalogue::{self, Entry};
+use crate::catalogue::Entry;
 use crate::config::Settings;
-use crate::model::{Component, Digest, ImageRef, PostgresMajor, Release, Service};
+use crate::model::{Component, Digest, ImageRef, PostgresMajor, Service};
 
 /// The images of all services, and the catalogue's entry that they belong to.
-pub(super) struct Images {
-    entry: &'static Entry,
+pub(super) struct Images<'a> {
+    entry: &'a Entry,
     /// The cluster's major version, which decides where its data is mounted.
     pub(super) major: PostgresMajor,
     written: BTreeMap<Component, ImageRef>,
 }
 
-impl Images {
+impl Images<'_> {
     /// As they are written: the operator's or the catalogue's reference.
     pub(super) fn written(&self) -> BTreeMap<Component, ImageRef> {
         self.written.clone()
@@ -31,14 +31,14 @@ impl Images {
     }
 
     /// The command that tells whether `service` is healthy.
-    pub(super) fn health(&self, service: Service) -> &'static str {
-        // The catalogue's own test proves that every entry has all of them.
+    pub(super) fn health(&self, service: Service) -> &str {
+        // The catalogue refuses an entry that lacks one.
         self.entry.health.get(&service).map_or("false", String::as_str)
     }
 }
 
 /// Chooses the images for these settings and the cluster on disk.
-pub(super) fn choose(settings: &Settings, facts: &Facts) -> Result<Images, Refusal> {
+pub(super) fn choose<'a>(settings: &'a Settings, facts: &Facts) -> Result<Images<'a>, Refusal> {
     let entry = entry(settings).ok_or_else(|| unknown_release(settings))?;
     let major = major(settings, facts, entry)?;
     let mut written = BTreeMap::from([
@@ -62,15 +62,11 @@ pub(super) fn choose(settings: &Settings, facts: &Facts) -> Result<Images, Refus
 
 /// The catalogue's entry. For a release that it lacks, whose server and machine learning the operator named, that of
 /// the nearest release: the other images and the health commands seldom change from one release to the next.
-fn entry(settings: &Settings) -> Option<&'static Entry> {
+fn entry(settings: &Settings) -> Option<&Entry> {
     let version = &settings.immich.version;
     let named = [Component::Server, Component::Ml].iter().all(|component| settings.images.contains_key(component));
-    catalogue::find(version).or_else(|| nearest(catalogue::releases(), version).filter(|_| named))
-}
-
-/// The newest release that is not newer than `version`, else the newest of all. `entries` is newest first.
-fn nearest<'a>(entries: &'a [Entry], version: &Release) -> Option<&'a Entry> {
-    entries.iter().find(|entry| entry.release <= *version).or_else(|| entries.first())
+    let catalogue = &settings.catalogue;
+    catalogue.find(version).or_else(|| catalogue.nearest(version).filter(|_| named))
 }
 
 /// The major version: the cluster's on disk, else the operator's, else that of the operator's image, else the
@@ -108,7 +104,7 @@ fn major_of(image: &ImageRef) -> Option<PostgresMajor> {
 }
 
 fn unknown_release(settings: &Settings) -> Refusal {
-    let known = catalogue::releases().iter().map(|entry| entry.release.to_string()).collect::<Vec<_>>();
+    let known = settings.catalogue.names();
     Refusal::new(
         "immich.version",
         format!("This photos-agent does not know Immich {}.", settings.immich.version),
@@ -139,19 +135,4 @@ fn no_image(major: PostgresMajor, entry: &Entry) -> Refusal {
         format!("Immich {} has no image with PostgreSQL {major} in the catalogue.", entry.release),
         "Name an image that has it: `postgres = \"...\"` in [images].",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_release_goes_by_the_one_before_it() {
-        let releases = catalogue::releases();
-        let nearest = |text: &str| nearest(releases, &text.parse().unwrap()).unwrap().release.to_string();
-        assert_eq!(nearest("v3.1.9"), "v3.1.0");
-        assert_eq!(nearest("v3.1.0"), "v3.1.0");
-        assert_eq!(nearest("v99.0.0"), releases[0].release.to_string());
-        assert_eq!(nearest("v0.0.1"), releases[0].release.to_string());
-    }
 }

@@ -98,8 +98,9 @@ fn check_kept(
     cluster: Option<PostgresMajor>,
 ) -> Result<(), ApplyError> {
     let remedy = format!("let the images go back with the data: photos-agent restore {}", manifest.id);
-    let now = &applied.loaded.settings.immich.version;
-    if !manifest.release.parse::<Release>().is_ok_and(|then| may_open(&then, now)) {
+    let settings = &applied.loaded.settings;
+    let now = &settings.immich.version;
+    if !manifest.release.parse::<Release>().is_ok_and(|then| may_open(&settings.catalogue, &then, now)) {
         let why = format!("cannot be kept: Immich {now} opens no database of {}, as far as is known", manifest.release);
         return Err(refused(Refusal::new("the images", why, remedy)));
     }
