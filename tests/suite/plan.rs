@@ -4,6 +4,7 @@
 
 mod properties;
 mod table;
+mod upgrade;
 mod world;
 
 use photos_agent::plan::Plan;
