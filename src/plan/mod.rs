@@ -20,6 +20,7 @@ mod step;
 mod storage;
 mod timers;
 mod units;
+pub mod upgrade;
 
 pub use observed::{Observed, Unreachable};
 pub use services::{Wanted, wanted};

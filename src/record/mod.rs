@@ -31,7 +31,7 @@ pub use pending::Pending;
 pub use places::{Places, add_places, places};
 pub use proof::{Check, Finding, PROOF, Proof, ROWS, START, Sample, Trial, Trials, add_trial, trials};
 pub use role::{role_password, set_role_password};
-pub use upgrade::{End, Quarantined, Upgraded, Upgrades};
+pub use upgrade::{End, Upgraded, Upgrades};
 
 use crate::host::files::{self, FileError};
 use crate::model::Root;

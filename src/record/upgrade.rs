@@ -1,11 +1,9 @@
 //! What came of the last upgrade, and digests that did not work here.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Component, Digest, HostPath, ImageRef, Release, Root, SnapshotId};
+use crate::model::{HostPath, Quarantined, Release, Root, SnapshotId};
 use crate::record::{RecordError, SCHEMA, read, state, write};
 
 /// How many failed upgrades are remembered: one a release, for years.
@@ -49,27 +47,6 @@ pub enum End {
     },
 }
 
-/// Images that an upgrade to a release went back from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quarantined {
-    /// When.
-    pub since: Timestamp,
-    /// The release.
-    pub release: Release,
-    /// The images that were new in it.
-    pub images: BTreeMap<Component, ImageRef>,
-    /// Why.
-    pub why: String,
-}
-
-impl Quarantined {
-    /// Whether an upgrade to these is one to the same as what failed.
-    pub fn is_of(&self, release: &Release, images: &BTreeMap<Component, Digest>) -> bool {
-        let same = |(component, image): (&Component, &ImageRef)| images.get(component) == image.digest();
-        self.release == *release && self.images.iter().all(same)
-    }
-}
-
 /// The memory of upgrades.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Upgrades {
@@ -90,7 +67,7 @@ impl Upgrades {
     /// An upgrade has ended. Durable on return.
     pub fn ended(mut self, root: &Root, upgraded: Upgraded, failed: Option<Quarantined>) -> Result<(), RecordError> {
         if let Some(failed) = failed {
-            self.quarantine.retain(|other| (&other.release, &other.images) != (&failed.release, &failed.images));
+            self.quarantine.retain(|other| (&other.release, &other.digests) != (&failed.release, &failed.digests));
             self.quarantine.push(failed);
             let over = self.quarantine.len().saturating_sub(REMEMBERED);
             self.quarantine.drain(..over);
@@ -106,17 +83,19 @@ impl Upgrades {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::model::Digest;
 
     fn digest(digit: char) -> Digest {
         format!("sha256:{}", digit.to_string().repeat(64)).parse().unwrap()
     }
 
     fn failed(release: &str, digit: char) -> Quarantined {
-        let image: ImageRef = "ghcr.io/immich-app/immich-server".parse().unwrap();
-        let images = BTreeMap::from([(Component::Server, image.at(digest(digit)))]);
         let since = "2026-11-21T14:45:12Z".parse().unwrap();
-        Quarantined { since, release: release.parse().unwrap(), images, why: "it died".to_owned() }
+        let (release, why) = (release.parse().unwrap(), "it died".to_owned());
+        Quarantined { release, digests: BTreeSet::from([digest(digit)]), since, why }
     }
 
     fn upgraded(to: &str) -> Upgraded {
@@ -143,7 +122,7 @@ mod tests {
         read().ended(&root, upgraded("v3.2.0"), Some(failed("v3.2.0", '3'))).unwrap();
         assert_eq!(read().quarantine.len(), 3);
         let of = |release: &str, digit: char| {
-            let images = BTreeMap::from([(Component::Server, digest(digit)), (Component::Redis, digest('9'))]);
+            let images = BTreeSet::from([digest(digit), digest('9')]);
             read().quarantine.iter().any(|failed| failed.is_of(&release.parse().unwrap(), &images))
         };
         assert!(of("v3.2.2", '1') && of("v3.2.2", '2'));

@@ -248,7 +248,7 @@ fn unfit(what: &str) -> impl Fn(Invalid) -> Refusal {
 struct Context<'a> {
     settings: &'a Settings,
     facts: &'a Facts,
-    images: Images,
+    images: Images<'a>,
     places: Places,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Until the stack is stopped nothing is changed that anybody would notice, and whatever fails is just told.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::apply::upgrade::{Change, begin_upgrade, give_up, try_out};
@@ -15,9 +17,6 @@ use crate::plan::Gate;
 use crate::record::{Generations, ImageLock, Outcome, Upgrades};
 use crate::snapshot::{self, Applied, Request};
 use crate::upgrade::{dump, preflight, pull};
-
-const SETTLE: std::time::Duration = std::time::Duration::from_secs(5);
-const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -108,11 +107,11 @@ fn refuse_quarantined(host: &Host, wish: &Wish, from: &Side, to: &Side) -> Resul
     if wish.to.as_ref() == Some(release) || from.in_force.release == *release && wish.to.is_some() {
         return Ok(());
     }
-    let digests = to.in_force.written.iter().filter_map(|(component, image)| {
+    let digests = to.in_force.written.values().filter_map(|image| {
         let digest = image.digest().or_else(|| to.images.get(image))?;
-        Some((*component, digest.clone()))
+        Some(digest.clone())
     });
-    let digests = digests.collect();
+    let digests: BTreeSet<_> = digests.collect();
     let upgrades = Upgrades::read(&host.root)?;
     let Some(failed) = upgrades.quarantine.iter().find(|failed| failed.is_of(release, &digests)) else { return Ok(()) };
     let first = failed.why.lines().next().unwrap_or_default();
@@ -145,7 +144,9 @@ async fn carry_out(
     dump::take(host, applied, operation, progress).await?;
     let before = vitals().await.map_err(|source| failed("ask the database", source))?;
     let release = to.in_force.release.clone();
-    let change = Change { from, to, loaded: loaded.clone(), before, settle: SETTLE, timeout: TIMEOUT };
+    let settings = &loaded.settings.upgrade;
+    let (settle, timeout) = (settings.settle.length(), settings.timeout.length());
+    let change = Change { from, to, loaded: loaded.clone(), before, settle, timeout };
     let stopped = async {
         begin_upgrade(&change, host, operation, progress).await?;
         take_snapshot(host, wish, applied, &change, &release, operation, progress).await

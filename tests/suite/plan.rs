@@ -6,6 +6,7 @@ mod door;
 mod health;
 mod properties;
 mod table;
+mod upgrade;
 mod world;
 
 use photos_agent::plan::Plan;

@@ -10,10 +10,12 @@ use crate::config::Loaded;
 use crate::host::systemd::Verb;
 use crate::host::{Host, files};
 use crate::model::layout::STATE;
-use crate::model::{Component, HostPath, ImageRef, Phase, Release, Restore, Service, Side, UnitName, Upgrade};
+use crate::model::{
+    Component, HostPath, ImageRef, Phase, Quarantined, Release, Restore, Service, Side, UnitName, Upgrade,
+};
 use crate::observe::chain;
 use crate::plan::Gate;
-use crate::record::{End, ImageLock, Quarantined, Upgraded, Upgrades};
+use crate::record::{End, ImageLock, Upgraded, Upgrades};
 
 /// Decides what has to go back, writes it down, and does it.
 pub(super) async fn go_back(
@@ -145,9 +147,10 @@ fn remember(host: &Host, upgrade: &Upgrade, why: &str, data: bool, kept: &[HostP
     let release = upgrade.to.in_force.release.clone();
     let changed = upgrade.to.in_force.written.keys().filter_map(|component| {
         let new = image(&upgrade.to, *component)?;
-        (image(&upgrade.from, *component).as_ref() != Some(&new)).then_some((*component, new))
+        (image(&upgrade.from, *component).as_ref() != Some(&new)).then(|| new.digest().cloned()).flatten()
     });
-    let failed = Quarantined { since: now, release: release.clone(), images: changed.collect(), why: why.to_owned() };
+    let first = why.lines().next().unwrap_or_default().to_owned();
+    let failed = Quarantined { since: now, release: release.clone(), digests: changed.collect(), why: first };
     let journal = journal_path(upgrade);
     let journal = host.root.join(journal.as_path()).exists().then_some(journal);
     let upgraded = Upgraded {
