@@ -42,6 +42,9 @@ pub enum End {
         data: bool,
         /// Where the database is that failed, and all that was live with it.
         kept: Vec<HostPath>,
+        /// Photographs in it that arrived meanwhile.
+        #[serde(default)]
+        arrived: Vec<HostPath>,
         /// The journal of the units that failed.
         journal: Option<HostPath>,
     },

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::apply::restore::{self, begin, failed, stop};
+use crate::apply::upgrade::arrived::arrived;
 use crate::apply::upgrade::watch::journal_of;
 use crate::apply::upgrade::{WentBack, of, trial};
 use crate::apply::{ApplyError, Operation, Progress, Survey, converge, schema_version, units};
@@ -107,7 +108,8 @@ pub(super) async fn finish(
         operation.step_done(begun);
         Vec::new()
     };
-    remember(host, &upgrade, &why, data, &kept)?;
+    let arrived = arrived(host, &back, &kept);
+    remember(host, &upgrade, &why, data, (&kept, &arrived))?;
     let started = start_again(host, loaded, from, operation, progress).await;
     // Nothing is taken back any more, however it stands.
     trial::open_doors(host, operation, progress).await?;
@@ -115,7 +117,7 @@ pub(super) async fn finish(
     let journal = journal_path(&upgrade);
     let there = host.root.join(journal.as_path()).exists();
     let kept = kept.iter().chain(there.then_some(&journal)).map(ToString::to_string).collect();
-    let went_back = WentBack { from: from.clone(), to: upgrade.to.in_force.release.clone(), why, data, kept };
+    let went_back = WentBack { from: from.clone(), to: upgrade.to.in_force.release.clone(), why, data, kept, arrived };
     match started {
         Ok(converged) => {
             operation.settled();
@@ -142,7 +144,13 @@ async fn start_again(
 }
 
 /// What is known of it from now on, whoever asks.
-fn remember(host: &Host, upgrade: &Upgrade, why: &str, data: bool, kept: &[HostPath]) -> Result<(), ApplyError> {
+fn remember(
+    host: &Host,
+    upgrade: &Upgrade,
+    why: &str,
+    data: bool,
+    (kept, arrived): (&[HostPath], &[HostPath]),
+) -> Result<(), ApplyError> {
     let now = Timestamp::now();
     let release = upgrade.to.in_force.release.clone();
     let changed = upgrade.to.in_force.written.keys().filter_map(|component| {
@@ -160,7 +168,7 @@ fn remember(host: &Host, upgrade: &Upgrade, why: &str, data: bool, kept: &[HostP
         from: upgrade.from.in_force.release.clone(),
         to: release,
         snapshot: upgrade.phase.snapshot().cloned(),
-        end: End::WentBack { why: why.to_owned(), data, kept: kept.to_vec(), journal },
+        end: End::WentBack { why: why.to_owned(), data, kept: kept.to_vec(), arrived: arrived.to_vec(), journal },
     };
     Ok(Upgrades::read(&host.root)?.ended(&host.root, upgraded, Some(failed))?)
 }

@@ -3,6 +3,7 @@
 //!
 //! What comes before (looking, pulling, the dump, the snapshot) is `upgrade`'s. Nothing that was live is deleted here.
 
+mod arrived;
 mod back;
 mod trial;
 pub mod watch;
@@ -15,7 +16,7 @@ use crate::apply::restore::{begin, failed, stop};
 use crate::apply::{ApplyError, Event, Operation, Progress, Report, Survey, conclude, converge, understand};
 use crate::config::Loaded;
 use crate::host::Host;
-use crate::model::{Phase, Refusal, Release, Restore, Side, Upgrade};
+use crate::model::{HostPath, Phase, Refusal, Release, Restore, Side, Upgrade};
 use crate::plan::Gate;
 use crate::record::DatabaseFacts;
 
@@ -52,11 +53,13 @@ pub struct WentBack {
     pub data: bool,
     /// Where what failed is kept, journal included.
     pub kept: Vec<String>,
+    /// Photographs that arrived all the same, where they are kept.
+    pub arrived: Vec<HostPath>,
 }
 
 impl std::fmt::Display for WentBack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { from, to, why, data, kept } = self;
+        let Self { from, to, why, data, kept, arrived } = self;
         if from == to {
             write!(f, "The newer images of Immich {to} did not work here, and the old ones run again")?;
         } else {
@@ -64,7 +67,10 @@ impl std::fmt::Display for WentBack {
         }
         let with = if *data { "with the data of before" } else { "the data had not been migrated and is untouched" };
         write!(f, ", {with}.\nWhy: {why}")?;
-        if kept.is_empty() { Ok(()) } else { write!(f, "\nKept: {}", kept.join(", ")) }
+        if !kept.is_empty() {
+            write!(f, "\nKept: {}", kept.join(", "))?;
+        }
+        arrived.iter().try_for_each(|path| write!(f, "\nArrived meanwhile, and kept: {path}"))
     }
 }
 
