@@ -77,7 +77,7 @@ enum Command {
     Snapshot(snapshot::Arguments),
     /// Put a snapshot back: database, photographs, images and units of one moment
     Restore(restore::Options),
-    /// Go to a newer release of Immich, or exactly back to where it began
+    /// Go to a newer release of Immich, or end exactly where it began; with `--check` say whether there is one
     Upgrade(upgrade::Options),
     /// Go back to an earlier generation, its data included
     Rollback(rollback::Options),

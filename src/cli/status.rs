@@ -19,7 +19,7 @@ use crate::host::storage::{Space, allocation, space};
 use crate::host::{Host, door, immich};
 use crate::model::{ActiveState, HostPath, LoadState, Refusal, Room, Service, UnitName, UnitState};
 use crate::plan::Plan;
-use crate::record::{End, Found, Generations, Snapshots, Summary, Trials, Upgraded, Upgrades, trials};
+use crate::record::{End, Found, Generations, Snapshots, Summary, Trials, Upgraded, last_upgrade, trials};
 use crate::snapshot::{self, name_holes};
 
 #[derive(Serialize)]
@@ -145,7 +145,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         doors_closed: door::is_any_closed(&context.root).unwrap_or(false),
         storage: storage(context, settings),
         snapshots,
-        upgrade: Upgrades::read(&context.root)?.last,
+        upgrade: last_upgrade(&context.root)?,
         proofs,
         busy: open.busy,
         open_operation: open.operation,

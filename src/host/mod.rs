@@ -21,6 +21,7 @@ pub mod process;
 mod proxy;
 pub mod quota;
 pub mod signals;
+pub mod size;
 pub mod storage;
 pub mod subvolume;
 pub mod systemd;

@@ -13,6 +13,7 @@ mod manifest;
 mod pending;
 mod places;
 mod proof;
+mod quarantine;
 mod role;
 mod upgrade;
 
@@ -30,8 +31,9 @@ pub use manifest::{DatabaseFacts, MANIFEST, Manifest, Part, Snapshots, TEXTS};
 pub use pending::Pending;
 pub use places::{Places, add_places, places};
 pub use proof::{Check, Finding, PROOF, Proof, ROWS, START, Sample, Trial, Trials, add_trial, trials};
+pub use quarantine::{add_quarantined, lift_quarantine, quarantine};
 pub use role::{role_password, set_role_password};
-pub use upgrade::{End, Upgraded, Upgrades};
+pub use upgrade::{End, Upgraded, last_upgrade, set_last_upgrade};
 
 use crate::host::files::{self, FileError};
 use crate::model::Root;

@@ -1,13 +1,10 @@
-//! What came of the last upgrade, and digests that did not work here.
+//! upgrade.json: what came of the last upgrade.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{HostPath, Quarantined, Release, Root, SnapshotId};
+use crate::model::{HostPath, Release, Root, SnapshotId};
 use crate::record::{RecordError, SCHEMA, read, state, write};
-
-/// How many failed upgrades are remembered: one a release, for years.
-const REMEMBERED: usize = 100;
 
 /// An upgrade that ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,89 +47,47 @@ pub enum End {
     },
 }
 
-/// The memory of upgrades.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Upgrades {
+#[derive(Serialize, Deserialize)]
+struct File {
     schema: u32,
-    /// The last one.
-    pub last: Option<Upgraded>,
-    /// What failed, oldest first.
-    #[serde(default)]
-    pub quarantine: Vec<Quarantined>,
+    last: Upgraded,
 }
 
-impl Upgrades {
-    /// As it is remembered.
-    pub fn read(root: &Root) -> Result<Self, RecordError> {
-        Ok(read(&state(root, "upgrades.json"))?.unwrap_or_default())
-    }
+const NAME: &str = "upgrade.json";
 
-    /// An upgrade has ended. Durable on return.
-    pub fn ended(mut self, root: &Root, upgraded: Upgraded, failed: Option<Quarantined>) -> Result<(), RecordError> {
-        if let Some(failed) = failed {
-            self.quarantine.retain(|other| (&other.release, &other.digests) != (&failed.release, &failed.digests));
-            self.quarantine.push(failed);
-            let over = self.quarantine.len().saturating_sub(REMEMBERED);
-            self.quarantine.drain(..over);
-        } else {
-            // What works now is nothing to warn of.
-            self.quarantine.retain(|other| other.release != upgraded.to);
-        }
-        self.last = Some(upgraded);
-        self.schema = SCHEMA;
-        write(&state(root, "upgrades.json"), &self)
-    }
+/// How the last upgrade ended; none where there was none.
+pub fn last_upgrade(root: &Root) -> Result<Option<Upgraded>, RecordError> {
+    Ok(read::<File>(&state(root, NAME))?.map(|file| file.last))
+}
+
+/// An upgrade has ended. Durable on return.
+pub fn set_last_upgrade(root: &Root, last: Upgraded) -> Result<(), RecordError> {
+    write(&state(root, NAME), &File { schema: SCHEMA, last })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::model::Digest;
-
-    fn digest(digit: char) -> Digest {
-        format!("sha256:{}", digit.to_string().repeat(64)).parse().unwrap()
-    }
-
-    fn failed(release: &str, digit: char) -> Quarantined {
-        let since = "2026-11-21T14:45:12Z".parse().unwrap();
-        let (release, why) = (release.parse().unwrap(), "it died".to_owned());
-        Quarantined { release, digests: BTreeSet::from([digest(digit)]), since, why }
-    }
-
-    fn upgraded(to: &str) -> Upgraded {
-        Upgraded {
-            at: "2026-11-21T14:45:12Z".parse().unwrap(),
-            operation: 7,
-            command: "photos-agent upgrade".to_owned(),
-            from: "v3.1.0".parse().unwrap(),
-            to: to.parse().unwrap(),
-            snapshot: None,
-            end: End::Done,
-        }
-    }
 
     #[test]
-    fn what_failed_is_remembered_by_its_digests_until_the_release_works() {
+    fn the_last_one_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path());
-        let read = || Upgrades::read(&root).unwrap();
-        assert_eq!(read(), Upgrades::default());
-        for digit in ['1', '2', '1'] {
-            read().ended(&root, upgraded("v3.2.2"), Some(failed("v3.2.2", digit))).unwrap();
+        assert_eq!(last_upgrade(&root).unwrap(), None);
+        let journal = "/var/lib/photos-agent/failed/000007-v3.2.2.log".parse().ok();
+        let why = "it died".to_owned();
+        for end in [End::WentBack { why, data: true, kept: Vec::new(), arrived: Vec::new(), journal }, End::Done] {
+            let last = Upgraded {
+                at: "2026-11-21T14:45:12Z".parse().unwrap(),
+                operation: 7,
+                command: "photos-agent upgrade".to_owned(),
+                from: "v3.1.0".parse().unwrap(),
+                to: "v3.2.2".parse().unwrap(),
+                snapshot: None,
+                end,
+            };
+            set_last_upgrade(&root, last.clone()).unwrap();
+            assert_eq!(last_upgrade(&root).unwrap(), Some(last));
         }
-        read().ended(&root, upgraded("v3.2.0"), Some(failed("v3.2.0", '3'))).unwrap();
-        assert_eq!(read().quarantine.len(), 3);
-        let of = |release: &str, digit: char| {
-            let images = BTreeSet::from([digest(digit), digest('9')]);
-            read().quarantine.iter().any(|failed| failed.is_of(&release.parse().unwrap(), &images))
-        };
-        assert!(of("v3.2.2", '1') && of("v3.2.2", '2'));
-        assert!(!of("v3.2.2", '4'), "pushed again");
-        assert!(!of("v3.2.1", '1'));
-        read().ended(&root, upgraded("v3.2.2"), None).unwrap();
-        assert!(!of("v3.2.2", '1') && of("v3.2.0", '3'));
-        assert_eq!(read().last.unwrap().end, End::Done);
     }
 }

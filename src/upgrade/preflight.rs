@@ -4,11 +4,11 @@ use crate::apply::{self, ApplyError, texts};
 use crate::config::Settings;
 use crate::host::{Host, door};
 use crate::model::{ActiveState, InForce, LoadState, Refusal, Release};
-use crate::observe::{FactsError, chain, facts};
+use crate::observe::{chain, facts};
 use crate::plan::door::{Doors, doors};
 use crate::snapshot::{self, Applied};
 use crate::stack::{self, Facts};
-use crate::upgrade::Wish;
+use crate::upgrade::{Wish, check, of_facts};
 
 /// All is well, and there is a way on, or nothing newer.
 #[derive(Debug)]
@@ -31,25 +31,22 @@ pub(super) async fn look(host: &Host, wish: &Wish) -> Result<Ready, ApplyError> 
     snapshot::refuse_full(root, disks)?;
     snapshot::remove_debris(root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
     snapshot::refuse_unexchangeable(root, &applied)?;
-    let target = target(host, &applied, wish)?;
+    let check = check(host, &applied.loaded, &wish.order).await?;
+    if !check.refusals.is_empty() {
+        return Err(ApplyError::Refused(check.refusals));
+    }
+    let release = check.path.into_iter().next().map_or(check.runs, |stage| stage.hop.release);
+    let target = target(host, &applied, release)?;
     Ok(Ready { applied, target })
 }
 
 /// What the release's entry and the operator's images come to, for the cluster on disk.
-fn target(host: &Host, applied: &Applied, wish: &Wish) -> Result<InForce, ApplyError> {
-    let release = next(applied, wish)?;
+fn target(host: &Host, applied: &Applied, release: Release) -> Result<InForce, ApplyError> {
     let mut settings: Settings = applied.loaded.settings.clone();
     settings.immich.version = release;
-    let known = facts(&host.root, &settings).map_err(|error| match error {
-        FactsError::Record(error) => ApplyError::Record(error),
-        FactsError::Refused(refusal) => ApplyError::Refused(vec![refusal]),
-    })?;
+    let known = facts(&host.root, &settings).map_err(of_facts)?;
     let desired = stack::desire(&settings, &Facts { in_force: None, ..known });
     Ok(desired.map_err(|refusal| ApplyError::Refused(vec![refusal]))?.runs)
-}
-
-fn next(applied: &Applied, wish: &Wish) -> Result<Release, ApplyError> {
-    Ok(wish.to.clone().unwrap_or_else(|| applied.loaded.settings.immich.version.clone()))
 }
 
 /// An edit that nobody has applied yet would come with the upgrade, or be lost with it.

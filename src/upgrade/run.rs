@@ -14,17 +14,15 @@ use crate::config::Source;
 use crate::host::{Host, lock};
 use crate::model::{ImageRef, Refusal, Release, Restore, RestoredStack, Side};
 use crate::plan::Gate;
-use crate::record::{Generations, ImageLock, Outcome, Upgrades};
+use crate::record::{Generations, ImageLock, Outcome, quarantine};
 use crate::snapshot::{self, Applied, Request};
-use crate::upgrade::{dump, preflight, pull};
+use crate::upgrade::{Order, dump, preflight, pull};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct Wish {
-    /// This release; none: the newest that is old enough.
-    pub to: Option<Release>,
-    /// However young it is.
-    pub now: bool,
+    /// To which release, and whether at once.
+    pub order: Order,
     /// The configuration files of the host.
     pub files: Vec<Source>,
     /// The command.
@@ -50,8 +48,15 @@ pub async fn upgrade(host: &Host, wish: &Wish, progress: &mut dyn Progress) -> R
     let mut hops = Vec::new();
     loop {
         let ready = preflight::look(host, wish).await?;
+        let is_here = ready.target.release == ready.applied.desired.runs.release;
+        if is_here && !hops.is_empty() {
+            return Ok(hops);
+        }
         let Some(hop) = Box::pin(one(host, wish, &ready, progress)).await? else { return Ok(hops) };
         hops.push(hop);
+        if is_here {
+            return Ok(hops);
+        }
     }
 }
 
@@ -71,7 +76,7 @@ async fn one(
     if to == from {
         return Ok(None);
     }
-    refuse_quarantined(host, wish, &from, &to)?;
+    refuse_quarantined(host, wish, &to)?;
     pull::prove(host, applied, progress).await.map_err(|error| tell(host, wish, error))?;
     check(host, applied, &to).await?;
     let mut operation = Operation::begin(&host.root, &wish.command)?;
@@ -102,9 +107,9 @@ fn side_of(host: &Host, applied: &Applied) -> Result<Side, ApplyError> {
 }
 
 /// The very images that did not work here are not taken again, unless by name.
-fn refuse_quarantined(host: &Host, wish: &Wish, from: &Side, to: &Side) -> Result<(), ApplyError> {
+fn refuse_quarantined(host: &Host, wish: &Wish, to: &Side) -> Result<(), ApplyError> {
     let release = &to.in_force.release;
-    if wish.to.as_ref() == Some(release) || from.in_force.release == *release && wish.to.is_some() {
+    if wish.order.to.as_ref() == Some(release) {
         return Ok(());
     }
     let digests = to.in_force.written.values().filter_map(|image| {
@@ -112,8 +117,8 @@ fn refuse_quarantined(host: &Host, wish: &Wish, from: &Side, to: &Side) -> Resul
         Some(digest.clone())
     });
     let digests: BTreeSet<_> = digests.collect();
-    let upgrades = Upgrades::read(&host.root)?;
-    let Some(failed) = upgrades.quarantine.iter().find(|failed| failed.is_of(release, &digests)) else { return Ok(()) };
+    let quarantine = quarantine(&host.root)?;
+    let Some(failed) = quarantine.iter().find(|failed| failed.is_of(release, &digests)) else { return Ok(()) };
     let first = failed.why.lines().next().unwrap_or_default();
     let why = format!("did not work here when it was tried last, and its images are the same still: {first}");
     let remedy = format!("wait for a newer one, or have it tried again by name: photos-agent upgrade --to {release}");

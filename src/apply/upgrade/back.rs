@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::observe::chain;
 use crate::plan::Gate;
-use crate::record::{End, ImageLock, Upgraded, Upgrades};
+use crate::record::{End, ImageLock, Upgraded, add_quarantined, set_last_upgrade};
 
 /// Decides what has to go back, writes it down, and does it.
 pub(super) async fn go_back(
@@ -170,7 +170,8 @@ fn remember(
         snapshot: upgrade.phase.snapshot().cloned(),
         end: End::WentBack { why: why.to_owned(), data, kept: kept.to_vec(), arrived: arrived.to_vec(), journal },
     };
-    Ok(Upgrades::read(&host.root)?.ended(&host.root, upgraded, Some(failed))?)
+    add_quarantined(&host.root, failed)?;
+    Ok(set_last_upgrade(&host.root, upgraded)?)
 }
 
 fn journal_path(upgrade: &Upgrade) -> HostPath {

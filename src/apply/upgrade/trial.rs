@@ -16,7 +16,7 @@ use crate::observe::chain;
 use crate::plan::door::{Doors, doors};
 use crate::plan::health::Expected;
 use crate::plan::{Gate, Unreachable};
-use crate::record::{End, ImageLock, Upgraded, Upgrades};
+use crate::record::{End, ImageLock, Upgraded, lift_quarantine, set_last_upgrade};
 
 /// Lines of the journal that are told of a service that does not come up.
 const LAST_WORDS: usize = 5;
@@ -141,7 +141,8 @@ async fn commit(host: &Host, operation: &mut Operation<'_>, progress: &mut dyn P
     };
     operation.set_upgrade(Some(Upgrade { phase: Phase::Committed, ..upgrade }))?;
     open_doors(host, operation, progress).await?;
-    Ok(Upgrades::read(&host.root)?.ended(&host.root, upgraded, None)?)
+    lift_quarantine(&host.root, &upgraded.to)?;
+    Ok(set_last_upgrade(&host.root, upgraded)?)
 }
 
 /// Lets people in again, and the upgrade is over with the next step, or the end of the operation.

@@ -1,6 +1,7 @@
 //! Podman's answers, as its API writes them, and what is kept of each. Goes no further than the client.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -173,4 +174,15 @@ pub(super) struct ImageConfig {
     pub(super) command: Option<Vec<String>>,
     #[serde(rename = "Volumes")]
     pub(super) volumes: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Info {
+    pub(super) store: Store,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Store {
+    #[serde(rename = "graphRoot")]
+    pub(super) graph_root: PathBuf,
 }

@@ -5,10 +5,11 @@
 
 mod answers;
 mod pull;
+mod registry;
 mod send;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
@@ -16,10 +17,11 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::model::{ContainerRun, ContainerState, Digest, ImageRef, NetworkName, PodmanState, SecretName};
-use answers::{ApiError, Container, Image, Inspect, Network, Secret, StoredSecret};
+use answers::{ApiError, Container, Image, Info, Inspect, Network, Secret, StoredSecret};
 use send::send;
 
 pub use pull::PullProgress;
+pub use registry::Offer;
 
 /// Where a rootful Podman listens (podman.socket).
 pub const SOCKET: &str = "/run/podman/podman.sock";
@@ -219,6 +221,12 @@ impl Podman {
         let response = accept(response, &doing).await?;
         pull::read(response, &doing, progress).await?;
         self.digest(image, &doing).await
+    }
+
+    /// The folder in which images lie. Podman starts processes to answer it, which takes half a second.
+    pub async fn image_folder(&self) -> Result<PathBuf, PodmanError> {
+        let info: Info = self.get("info", &[], "ask where images lie").await?;
+        Ok(info.store.graph_root)
     }
 
     /// Paths that an image in the store declares as volumes.

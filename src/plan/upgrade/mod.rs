@@ -203,6 +203,10 @@ impl<'a> Question<'a> {
     fn same(&self, release: &Release) -> Answer {
         let published = self.catalogue.find(release).map(|entry| entry.published);
         let hop = Hop { release: release.clone(), published, because: Because::Images };
+        if self.other_images && self.missing.contains(release) {
+            let refusal = refusals::refusal(release, self.catalogue.find(release), &Obstacle::Missing);
+            return Answer::refused(refusal.into_iter().collect());
+        }
         let path = if self.other_images { vec![hop] } else { Vec::new() };
         let notes = if matches!(self.wish, Wish::Written(_)) { self.newer_than(release) } else { Vec::new() };
         Answer { path, refusals: Vec::new(), notes }
@@ -226,9 +230,7 @@ impl<'a> Question<'a> {
             }
         }
         if unreached.is_empty() {
-            let same = self.same(self.runs);
-            notes.extend(same.notes);
-            return Answer { notes, ..same };
+            return Answer { notes, ..self.same(self.runs) };
         }
         unreached.truncate(1);
         Answer { path: Vec::new(), refusals: unreached, notes }

@@ -1,5 +1,7 @@
 //! `photos-agent upgrade`: to a newer release, or exactly back to where it began.
 
+mod check;
+
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -10,15 +12,19 @@ use crate::cli::Context;
 use crate::cli::apply::{Talk, report_text, require_root};
 use crate::cli::failure::Failure;
 use crate::model::Release;
-use crate::upgrade::{self, Hop, Wish};
+use crate::upgrade::{self, Hop, Order, Wish};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// This release, and not the newest that is old enough
+    /// To this release instead of the newest that is old enough
     #[arg(long, value_name = "VERSION")]
     to: Option<Release>,
 
-    /// However young it is
+    /// Say what there is and what it would take, and do nothing; exit code 2 if there is an upgrade
+    #[arg(long)]
+    check: bool,
+
+    /// Take a release that has just come out, too (see `upgrade.min_age`)
     #[arg(long)]
     now: bool,
 }
@@ -32,9 +38,13 @@ struct Body<'a> {
 }
 
 pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode, Failure> {
+    let Options { to, check, now } = options;
+    if check {
+        return check::run(context, &Order { to, at_once: now }).await;
+    }
     require_root()?;
-    let Options { to, now } = options;
-    let wish = Wish { to, now, files: context.sources()?, command: UPGRADE.to_owned(), by: super::snapshot::caller() };
+    let order = Order { to, at_once: now };
+    let wish = Wish { order, files: context.sources()?, command: UPGRADE.to_owned(), by: super::snapshot::caller() };
     let host = context.host()?;
     let mut talk = Talk::new(context.output);
     let hops = Box::pin(upgrade::upgrade(&host, &wish, &mut talk)).await?;
