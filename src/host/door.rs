@@ -51,8 +51,7 @@ pub async fn close(root: &Root, texts: &[String]) -> Result<(), DoorError> {
     // First: from here on whoever loads the firewall's rules closes them as well.
     files::write(&root.join(DOORS), text, 0o600)?;
     load(text).await.map_err(DoorError::Rules)?;
-    let bridged = text.contains(&format!("table bridge {DOORS_TABLE}"));
-    if is_closed(bridged)? { Ok(()) } else { Err(DoorError::Gone) }
+    if is_closed(root, texts)? { Ok(()) } else { Err(DoorError::Gone) }
 }
 
 /// Opens them. Open doors stay open.
@@ -67,10 +66,12 @@ pub async fn open(root: &Root) -> Result<(), DoorError> {
     load(&text).await.map_err(DoorError::Rules)
 }
 
-/// Whether they are; with the bridges among what has to be, or without.
-pub fn is_closed(bridged: bool) -> Result<bool, DoorError> {
+/// Whether they are, by one of these texts: others may leave a door open.
+pub fn is_closed(root: &Root, texts: &[String]) -> Result<bool, DoorError> {
+    let Some(text) = files::read(&root.join(DOORS))?.filter(|text| texts.contains(text)) else { return Ok(false) };
     let routed = has_rules(Family::Inet, DOORS_TABLE, &CHAINS).map_err(DoorError::Unknown)?;
-    Ok(routed && (!bridged || has_rules(Family::Bridge, DOORS_TABLE, &BRIDGED).map_err(DoorError::Unknown)?))
+    let is_bridged = text.contains(&format!("table bridge {DOORS_TABLE}"));
+    Ok(routed && (!is_bridged || has_rules(Family::Bridge, DOORS_TABLE, &BRIDGED).map_err(DoorError::Unknown)?))
 }
 
 /// Whether any of it is there: they are closed, in part, or would be at the next start of a service.

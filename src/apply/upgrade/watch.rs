@@ -152,7 +152,8 @@ async fn look(host: &Host, desired: &Desired, doors: &Doors) -> Sample {
         Some(Ok(Some(run))) => doors.cover(&run.networks),
         _ => true,
     };
-    let doors_closed = door::is_closed(doors.shared).map(|closed| closed && is_covered).map_err(|error| chain(&error));
+    let closed = door::is_closed(&host.root, &doors.rules());
+    let doors_closed = closed.map(|closed| closed && is_covered).map_err(|error| chain(&error));
     Sample { services, server, doors_closed, checksum_failures: None }
 }
 
