@@ -19,8 +19,8 @@ pub mod upgrade;
 use std::time::Duration;
 
 use crate::config::Loaded;
-use crate::host::Host;
 use crate::host::lock::{self, LockError};
+use crate::host::{Host, door};
 use crate::model::layout::STATE;
 use crate::model::{Refusal, Root, SnapshotId};
 use crate::observe::{FactsError, facts, observe};
@@ -199,6 +199,7 @@ async fn operate(
     if operation.lets_services_start() {
         progress.hear(Event::GateOpened);
     }
+    open_stray_doors(host, &operation).await?;
     if operation.upgrade().is_some() {
         // Seldom, and of a size that the others need not carry.
         return Box::pin(upgrade::resume(host, operation, progress)).await;
@@ -217,6 +218,19 @@ async fn operate(
         report.notes.push(format!("the restore of {snapshot} is finished; the configuration files were not applied"));
     }
     Ok(report)
+}
+
+/// Doors that nobody keeps closed any more: no upgrade is open that would see to it.
+async fn open_stray_doors(host: &Host, operation: &Operation<'_>) -> Result<(), ApplyError> {
+    if operation.upgrade().is_some() || !door::is_any_closed(&host.root).unwrap_or(false) {
+        return Ok(());
+    }
+    tracing::warn!("the doors to the server were closed although no upgrade is open; they are opened");
+    let failed = |source: door::DoorError| ApplyError::Step {
+        step: "open the doors of the server".to_owned(),
+        source: Box::new(source.into()),
+    };
+    door::open(&host.root).await.map_err(failed)
 }
 
 /// Closes the operation and writes down what it came to.

@@ -283,7 +283,7 @@ fn damaged_records_are_named_with_the_way_out() {
     for command in ["plan", "status"] {
         let done = sealed.run(&[command]);
         assert_eq!(done.code, 1, "{done:?}");
-        assert!(done.err.contains(remedy) && done.err.contains("asked for anew"), "{}", done.err);
+        assert!(done.err.contains(remedy) && done.err.contains("what ran last goes on"), "{}", done.err);
     }
     let done = sealed.run(&["doctor"]);
     assert_eq!((done.code, done.out.contains(remedy)), (2, true), "{done:?}");

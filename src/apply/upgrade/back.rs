@@ -137,9 +137,9 @@ async fn start_again(
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
 ) -> Result<(Survey, Timestamp), ApplyError> {
-    let doors = trial::close_doors(host, loaded, operation, progress).await?;
+    trial::keep_doors_closed(host, loaded, operation, progress).await?;
     let (survey, more) = converge(host, loaded, operation, progress).await?;
-    trial::watch_over(host, &survey, doors, from, operation, progress).await?;
+    trial::watch_over(host, &survey, from, operation, progress).await?;
     Ok((survey, more))
 }
 

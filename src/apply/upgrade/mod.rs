@@ -94,6 +94,7 @@ pub async fn begin_upgrade(
         cut_off: 0,
         phase: Phase::Stopping,
     }))?;
+    trial::close_doors(host, &change.loaded, operation, progress).await?;
     let step = "stop the stack";
     let reason = format!("for the snapshot before Immich {}", change.to.in_force.release);
     let begun = begin(operation, progress, step, &reason, Gate::Closed, true)?;
@@ -109,10 +110,12 @@ pub async fn give_up(
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
 ) -> Result<(Survey, Timestamp), ApplyError> {
-    operation.set_upgrade(None)?;
-    let converged = converge(host, loaded, operation, progress).await?;
-    operation.settled();
-    Ok(converged)
+    let converged = converge(host, loaded, operation, progress).await;
+    trial::open_doors(host, operation, progress).await?;
+    if converged.is_ok() {
+        operation.settled();
+    }
+    converged
 }
 
 /// Puts the new release in force, and tries it; `back` is the way back. Ends with the new one well, or with an error that

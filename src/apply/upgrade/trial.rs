@@ -15,8 +15,9 @@ use crate::model::{ActiveState, Phase, Refusal, Release, Restore, UnitName, Upgr
 use crate::observe::chain;
 use crate::plan::door::{Doors, doors};
 use crate::plan::health::Expected;
-use crate::plan::{Gate, Unreachable};
+use crate::plan::{Gate, Observed, Unreachable};
 use crate::record::{End, ImageLock, Upgraded, lift_quarantine, set_last_upgrade};
+use crate::stack::Desired;
 
 /// Lines of the journal that are told of a service that does not come up.
 const LAST_WORDS: usize = 5;
@@ -77,39 +78,55 @@ async fn start_and_watch(
     lock.put_in_force(upgrade.to.in_force.clone(), upgrade.to.images.clone())?;
     operation.step_done(begun);
 
-    let doors = close_doors(host, loaded, operation, progress).await?;
+    keep_doors_closed(host, loaded, operation, progress).await?;
     let (survey, more) = converge(host, loaded, operation, progress).await?;
-    watch_over(host, &survey, doors, release, operation, progress).await?;
+    watch_over(host, &survey, release, operation, progress).await?;
     Ok((survey, more))
 }
 
-/// Keeps people out of the server, whichever one that is.
+/// Whatever has become of them meanwhile. Those that are closed were, when more was known of the server's networks.
+pub(super) async fn keep_doors_closed(
+    host: &Host,
+    loaded: &Loaded,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(), ApplyError> {
+    let is_closed = door::is_any_closed(&host.root).map_err(failed("look at the doors of the server"))?;
+    if is_closed { Ok(()) } else { close_doors(host, loaded, operation, progress).await }
+}
+
+/// Keeps people out of the server, the one that runs and whichever comes after it.
 pub(super) async fn close_doors(
     host: &Host,
     loaded: &Loaded,
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
-) -> Result<Doors, ApplyError> {
+) -> Result<(), ApplyError> {
     let step = "close the doors of the server";
-    let reason = "what is uploaded before it is known to work could be lost";
+    let reason = "what is uploaded before the new release is known to work could be lost";
     let begun = begin(operation, progress, step, reason, Gate::Open, false)?;
-    let Survey { observed, desired, .. } = survey(host, loaded).await?;
-    let silent = |unreachable: Unreachable| {
+    let doors = {
+        let Survey { observed, desired, .. } = survey(host, loaded).await?;
+        doors_of(&observed, &desired)?
+    };
+    door::close(&host.root, &doors.rules()).await.map_err(failed(step))?;
+    operation.step_done(begun);
+    Ok(())
+}
+
+fn doors_of(observed: &Observed, desired: &Desired) -> Result<Doors, ApplyError> {
+    let silent = |unreachable: &Unreachable| {
         let why = format!("cannot be asked: {}", unreachable.0);
         vec![Refusal::new("Podman", why, "systemctl restart podman.socket")]
     };
-    let podman = observed.podman.map_err(silent).map_err(ApplyError::Refused)?;
-    let doors = doors(&podman, &desired).map_err(ApplyError::Refused)?;
-    door::close(&host.root, &doors.rules()).await.map_err(failed(step))?;
-    operation.step_done(begun);
-    Ok(doors)
+    let podman = observed.podman.as_ref().map_err(silent).map_err(ApplyError::Refused)?;
+    doors(podman, desired).map_err(ApplyError::Refused)
 }
 
 /// The gate: well without a break for as long as the upgrade says.
 pub(super) async fn watch_over(
     host: &Host,
     survey: &Survey,
-    doors: Doors,
     release: &Release,
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
@@ -118,6 +135,7 @@ pub(super) async fn watch_over(
     let step = format!("watch Immich {release}");
     let reason = format!("all has to be well for {} s without a break", upgrade.settle_s);
     let begun = begin(operation, progress, &step, &reason, Gate::Open, false)?;
+    let doors = doors_of(&survey.observed, &survey.desired)?;
     let expected = Expected { release: release.clone(), checksum_failures: upgrade.checksum_failures, doors };
     let limits =
         Limits { settle: Duration::from_secs(upgrade.settle_s), timeout: Duration::from_secs(upgrade.timeout_s) };

@@ -4,7 +4,6 @@ use super::Finding;
 use crate::cli::open::{self, Open};
 use crate::host::door::{self, DoorError};
 use crate::model::Root;
-use crate::model::layout::{DOORS, DOORS_TABLE};
 use crate::observe::chain;
 
 pub(super) fn doors(root: &Root) -> Finding {
@@ -18,10 +17,7 @@ fn judge(closed: Result<bool, DoorError>, open: &Open) -> Finding {
         Ok(true) if open.operation.is_some() => Finding::holds("closed until the open operation is finished"),
         Ok(true) => Finding::fails(
             "closed, and no operation is open that they are closed for: nobody reaches the server",
-            format!(
-                "rm -f {DOORS}; nft delete table inet {DOORS_TABLE}; nft delete table bridge {DOORS_TABLE}   (one of \
-                 them may not be there)"
-            ),
+            "photos-agent apply",
         ),
         Err(error) => Finding::unknown(chain(&error)),
     }
@@ -37,7 +33,7 @@ mod tests {
         let open = |id: Option<u64>| Open { operation: id.map(|id| Begun { id, holds: true, remedy: "" }), busy: None };
         assert!(matches!(judge(Ok(false), &open(None)), Finding::Holds { .. }));
         assert!(matches!(judge(Ok(true), &open(Some(7))), Finding::Holds { .. }));
-        assert!(matches!(judge(Ok(true), &open(None)), Finding::Fails { remedy, .. } if remedy.contains(DOORS)));
+        assert!(matches!(judge(Ok(true), &open(None)), Finding::Fails { remedy, .. } if remedy.contains("photos-agent apply")));
         assert!(matches!(judge(Err(DoorError::Gone), &open(None)), Finding::Unknown { .. }));
     }
 }
