@@ -3,6 +3,7 @@
 //! Data: embedded, and over it what the operator has in files of the same form. It knows nothing of the host, and of what
 //! the operator overrides otherwise.
 
+mod entries;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -65,7 +66,7 @@ static EMBEDDED: LazyLock<(Vec<Row>, Catalogue)> = LazyLock::new(|| {
     // The embedded file is read by a test of this module, so that an empty catalogue cannot be shipped.
     let rows = toml::de::DeTable::parse(include_str!("releases.toml")).map(|table| read(table.into_inner()).0);
     let rows = rows.unwrap_or_default();
-    let entries = rows::entries(rows.iter().map(|row| (0, row.clone()))).unwrap_or_default();
+    let entries = entries::entries(rows.iter().map(|row| (0, row.clone()))).unwrap_or_default();
     (rows, Catalogue { entries: entries.into() })
 });
 
@@ -82,7 +83,7 @@ impl Catalogue {
     pub fn with(files: Vec<(usize, Vec<Row>)>) -> Result<Self, Vec<MistakeOf>> {
         let ours = EMBEDDED.0.iter().map(|row| (usize::MAX, row.clone()));
         let theirs = files.into_iter().flat_map(|(file, rows)| rows.into_iter().map(move |row| (file, row)));
-        rows::entries(ours.chain(theirs)).map(|entries| Self { entries: entries.into() })
+        entries::entries(ours.chain(theirs)).map(|entries| Self { entries: entries.into() })
     }
 
     /// All releases, newest first.

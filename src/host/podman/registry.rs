@@ -10,6 +10,9 @@ use crate::model::ImageRef;
 /// How long a registry may take to say whether it has a tag. A person waits for it.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How much of what it says is repeated, in characters.
+const LONGEST: usize = 500;
+
 /// What a registry says of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Offer {
@@ -54,8 +57,13 @@ fn understand(message: &str) -> Offer {
     } else if says(&missing) {
         Offer::Missing
     } else {
-        Offer::Unknown(message.to_owned())
+        Offer::Unknown(one_line(message))
     }
+}
+
+/// The words are the registry's in part, and go to a terminal.
+fn one_line(message: &str) -> String {
+    message.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -76,5 +84,6 @@ mod tests {
         assert_eq!(understand(down), Offer::Unknown(down.to_owned()));
         let denied = "reading manifest v3.2.3 in ghcr.io/x/y: denied: requested access to the resource is denied";
         assert!(matches!(understand(denied), Offer::Unknown(_)));
+        assert_eq!(understand("\u{1b}[31mdenied\n"), Offer::Unknown(" [31mdenied ".to_owned()));
     }
 }

@@ -157,7 +157,7 @@ pub fn decide(question: &Question<'_>) -> Answer {
     answer
 }
 
-/// When a release is old enough: its day is over at the latest a day later, wherever that was.
+/// When a release is old enough, counted from the beginning of the day on which it came out, in UTC.
 pub fn ready(published: Date, min_age: Duration) -> Option<Timestamp> {
     let day = Offset::UTC.to_timestamp(published.at(0, 0, 0, 0)).ok()?;
     day.checked_add(min_age).ok()
