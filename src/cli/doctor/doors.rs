@@ -33,7 +33,9 @@ mod tests {
         let open = |id: Option<u64>| Open { operation: id.map(|id| Begun { id, holds: true, remedy: "" }), busy: None };
         assert!(matches!(judge(Ok(false), &open(None)), Finding::Holds { .. }));
         assert!(matches!(judge(Ok(true), &open(Some(7))), Finding::Holds { .. }));
-        assert!(matches!(judge(Ok(true), &open(None)), Finding::Fails { remedy, .. } if remedy.contains("photos-agent apply")));
+        assert!(
+            matches!(judge(Ok(true), &open(None)), Finding::Fails { remedy, .. } if remedy.contains("photos-agent apply"))
+        );
         assert!(matches!(judge(Err(DoorError::Gone), &open(None)), Finding::Unknown { .. }));
     }
 }
