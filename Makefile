@@ -60,7 +60,7 @@ $(DEB): $(BINARY) Cargo.lock packaging/notices systemd/photos-agent.service docs
 demo: setup package ## Show it: a disposable host, the deb, the whole stack (KEEP=1 leaves the host)
 	$(call stage,demo,$(SUDO) env KEEP="$(KEEP)" tests/host/demo "$(CURDIR)/$(DEB)")
 
-bench: setup package ## Measure it beside its peers, ten quiet minutes (SAVE=1 keeps the tables in docs/benchmarks.md)
+bench: setup package ## Measure it beside its peers, a quiet quarter of an hour (SAVE=1 keeps the tables in docs/benchmarks.md)
 	$(call stage,bench,$(SUDO) env KEEP="$(KEEP)" SAVE="$(SAVE)" tests/host/bench "$(CURDIR)/$(DEB)")
 
 test: setup lint unit package host ## Everything, the tests on real hosts included
@@ -84,13 +84,15 @@ host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS
 test-faults: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)
 test-faults: export FAULTS ?= 200
 test-faults: export SNAPSHOT_FAULTS ?= 150
+test-faults: export UPGRADE_FAULTS ?= 60
 test-faults: export FAULT_WORKERS ?= 2
 test-faults: export SNAPSHOTS ?= 200
 test-faults: export OPENED ?= 20
-test-faults: package ## Kill, cut off and fill up disposable hosts, FAULTS=200 and SNAPSHOT_FAULTS=150 times (TEST_SEED, FAULT)
+test-faults: package ## Kill, cut off and fill up disposable hosts, FAULTS=200, SNAPSHOT_FAULTS=150 and UPGRADE_FAULTS=60 times (TEST_SEED, FAULT)
 	$(call stage,faults,$(HOST_TESTS) --nocapture --test-threads=1 --exact \
 		faults::whatever_dies_whenever_the_next_run_finishes_it \
 		faults::whatever_dies_around_a_snapshot_nothing_is_half_taken_half_deleted_or_half_put_back \
+		faults::whatever_dies_around_an_upgrade_one_release_is_whole \
 		$(if $(FAULT),,snapshot::rows_and_files_are_of_one_moment_and_the_writer_notices_nothing))
 
 clean: ## Delete target/ and build/ (tests/host/testhost clean deletes the hosts)

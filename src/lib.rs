@@ -3,6 +3,7 @@
 //! The flow is observe, plan, apply; imports go one way, from the top of this list to its end:
 //!
 //! - `cli`, `agent`: people and the daemon
+//! - `upgrade`: what there is to upgrade to, and what it takes
 //! - `snapshot`: one moment of everything
 //! - `observe`, `apply`: effects, deciding nothing
 //! - `record`: what the agent remembers
@@ -25,3 +26,4 @@ pub mod quadlet;
 pub mod record;
 pub mod snapshot;
 pub mod stack;
+pub mod upgrade;

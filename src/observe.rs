@@ -10,7 +10,8 @@ use crate::config::Settings;
 use crate::host::files::FileError;
 use crate::host::{Host, files, generator, kernel, storage};
 use crate::model::{
-    FileState, HostPath, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root, Subvolume, UnitName, UnitState,
+    FileState, HostPath, InForce, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root, Subvolume, UnitName,
+    UnitState,
 };
 use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
 use crate::record::{
@@ -34,6 +35,7 @@ pub enum FactsError {
 /// What must be known of the disk before it is decided what is wanted.
 pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
     let lock = ImageLock::read(root)?;
+    let in_force = lock.in_force().cloned().map_or_else(|| ran_last(root), |in_force| Ok(Some(in_force)))?;
     let mut cluster = None;
     // One that was cut off at its first start is no cluster yet, whatever its files say.
     let place = stack::cluster(settings);
@@ -43,8 +45,15 @@ pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
         }
     }
     let local_time = root.join("/etc/localtime").exists();
-    let (in_force, lock) = (lock.in_force().cloned(), lock.images().clone());
+    let lock = lock.images().clone();
     Ok(Facts { in_force, lock, cluster, local_time, programs: programs(root) })
+}
+
+/// What the last generation ran, by digest: where the lock is gone, nothing else must take its place.
+fn ran_last(root: &Root) -> Result<Option<InForce>, RecordError> {
+    let Some(last) = Generations::new(root).last()? else { return Ok(None) };
+    let written = last.images.into_iter().map(|(service, image)| (service.component(), image)).collect();
+    Ok(last.release.parse().ok().map(|release| InForce { release, written }))
 }
 
 /// The major version of the cluster on disk. Only a file that is not there says that there is none: a guess

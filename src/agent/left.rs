@@ -34,7 +34,7 @@ pub(super) async fn tidy(root: &Root) -> bool {
 /// Finishes a restore that was interrupted, if there is one, before anything is looked at: a plan of what is
 /// half-exchanged says nothing.
 pub(super) async fn finish_restore(root: &Root, voice: &mut Voice) -> Result<bool, ApplyError> {
-    if Pending::read(root)?.is_none_or(|open| open.restore.is_none()) {
+    if Pending::read(root)?.is_none_or(|open| !open.goes_back_or_on()) {
         return Ok(false);
     }
     // Where it is undone, what was applied goes on.

@@ -83,7 +83,7 @@ async fn keep<L: Fn() -> Result<Loaded, Diagnostics>>(mut keeper: Keeper<L>, mut
     let mut reason = "start".to_owned();
     loop {
         hearing.refresh();
-        let (turned, mut heard) = take_turn(&mut keeper, &mut hearing, &mut hangup, &reason).await;
+        let (turned, mut heard) = Box::pin(take_turn(&mut keeper, &mut hearing, &mut hangup, &reason)).await;
         let Some(Turned { subjects, again, idle }) = turned else {
             reload(&mut keeper);
             "reload".clone_into(&mut reason);

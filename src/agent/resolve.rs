@@ -26,7 +26,7 @@ pub(super) const APPLY: &str = "daemon";
 
 /// Whether whoever began it was applying the files, or finishing for somebody who was.
 pub(super) fn applies_files(open: &Pending) -> bool {
-    open.restore.is_none() && OF_THE_FILES.contains(&open.command.as_str())
+    !open.goes_back_or_on() && OF_THE_FILES.contains(&open.command.as_str())
 }
 
 /// Finishes the open operation; none if there is none.
@@ -118,6 +118,7 @@ mod tests {
             config: config("Europe/Oslo"),
             images: BTreeMap::new(),
             files: BTreeMap::new(),
+            snapshot: None,
             restored: None,
         };
         Generations::new(&root).record(last).unwrap();
@@ -136,6 +137,7 @@ mod tests {
             stack_was_stopped: false,
             holds: true,
             restore: restores.then_some(restore),
+            upgrade: None,
             steps: Vec::new(),
         }
     }

@@ -4,6 +4,7 @@
 //! change and closed after the last. What to do is the plan's; here is only how.
 
 mod applied;
+mod database;
 mod gate;
 mod images;
 mod operation;
@@ -13,12 +14,13 @@ mod rotate;
 mod secrets;
 mod steps;
 mod units;
+pub mod upgrade;
 
 use std::time::Duration;
 
 use crate::config::Loaded;
-use crate::host::Host;
 use crate::host::lock::{self, LockError};
+use crate::host::{Host, door};
 use crate::model::layout::STATE;
 use crate::model::{Refusal, Root, SnapshotId};
 use crate::observe::{FactsError, facts, observe};
@@ -27,12 +29,13 @@ use crate::record::{Generation, Generations, ImageLock, Outcome, Pending, Record
 use crate::stack::{self, Desired, Facts};
 
 pub use applied::{OF_THE_FILES, applied, held, texts, understand};
+pub use database::{ask_database, schema_version, vitals};
 pub use operation::Operation;
 pub use progress::{Event, Progress};
 pub use restore::{Order, Then, foresee, restore, tree, wished};
 pub use rotate::{Role, Rotation, rotate};
 pub use secrets::{commit_secrets, random_password};
-pub use steps::{StepError, check_generated};
+pub use steps::{StepError, check_covered, check_generated};
 
 /// The lock that everything that changes the host holds.
 pub const LOCK: &str = "/run/photos-agent/lock";
@@ -99,6 +102,17 @@ pub enum ApplyError {
         /// Why.
         #[source]
         source: Box<ApplyError>,
+    },
+    /// An upgrade did not work, and what ran before it runs again.
+    #[error("{went_back}")]
+    WentBack {
+        /// What came of it.
+        went_back: Box<upgrade::WentBack>,
+        /// The stack that runs again; none where that is not well.
+        well: Option<Box<(Survey, jiff::Timestamp)>>,
+        /// Why it is not well.
+        #[source]
+        source: Option<Box<ApplyError>>,
     },
     /// The steps were taken and the host is still not as it should be.
     #[error("the host changed while it was being changed; still to do: {0}")]
@@ -185,6 +199,11 @@ async fn operate(
     if operation.lets_services_start() {
         progress.hear(Event::GateOpened);
     }
+    open_stray_doors(host, &operation).await?;
+    if operation.upgrade().is_some() {
+        // Seldom, and of a size that the others need not carry.
+        return Box::pin(upgrade::resume(host, operation, progress)).await;
+    }
     // One that was begun goes on with its own configuration, whatever the files say by now.
     let restore = operation.restore().map(|restore| restore.snapshot.clone());
     let (restored, result) = match restore::take_up(host, &mut operation, progress).await {
@@ -201,8 +220,21 @@ async fn operate(
     Ok(report)
 }
 
+/// Doors that nobody keeps closed any more: no upgrade is open that would see to it.
+async fn open_stray_doors(host: &Host, operation: &Operation<'_>) -> Result<(), ApplyError> {
+    if operation.upgrade().is_some() || !door::is_any_closed(&host.root).unwrap_or(false) {
+        return Ok(());
+    }
+    tracing::warn!("the doors to the server were closed although no upgrade is open; they are opened");
+    let failed = |source: door::DoorError| ApplyError::Step {
+        step: "open the doors of the server".to_owned(),
+        source: Box::new(source.into()),
+    };
+    door::open(&host.root).await.map_err(failed)
+}
+
 /// Closes the operation and writes down what it came to.
-fn conclude(
+pub fn conclude(
     host: &Host,
     loaded: &Loaded,
     mut operation: Operation<'_>,
@@ -287,6 +319,7 @@ fn generation(loaded: &Loaded, desired: &Desired, created: jiff::Timestamp) -> G
         config: texts(&loaded.sources),
         images: desired.services.iter().map(|service| (service.service, service.image.clone())).collect(),
         files: desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect(),
+        snapshot: None,
         restored: None,
     }
 }

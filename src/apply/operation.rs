@@ -9,7 +9,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::apply::gate;
-use crate::model::{Restore, Root};
+use crate::model::{Restore, Root, Upgrade};
 use crate::plan::{Gate, Step};
 use crate::record::{Entry, History, Outcome, Pending, RecordError, StepRecord};
 
@@ -25,25 +25,29 @@ pub struct Operation<'a> {
     held: (bool, bool),
     /// What goes back, from the moment that it was begun until this operation ends.
     restore: Option<Restore>,
+    /// From what to what it goes, from the moment that the stack was to stop for it until it is whole or undone.
+    upgrade: Option<Upgrade>,
 }
 
 impl<'a> Operation<'a> {
-    /// Begins; an operation that was interrupted is entered into the history as such. A restore that was interrupted
-    /// comes before anything else.
+    /// Begins; an operation that was interrupted is entered into the history as such. A restore or an upgrade that was
+    /// interrupted comes before anything else.
     pub fn begin(root: &'a Root, command: &str) -> Result<Self, RecordError> {
         match Pending::read(root)? {
+            Some(Pending { id, upgrade: Some(_), .. }) => Err(RecordError::Upgrading(id)),
             Some(Pending { id, restore: Some(_), .. }) => Err(RecordError::Restoring(id)),
             _ => Self::take_up(root, command),
         }
     }
 
-    /// The same, by whoever finishes a restore first.
+    /// The same, by whoever finishes it first.
     pub(super) fn take_up(root: &'a Root, command: &str) -> Result<Self, RecordError> {
         let before = Pending::read(root)?;
         let resumed = before.as_ref().map(|pending| pending.id);
         let stack_was_stopped = before.as_ref().is_some_and(|pending| pending.stack_was_stopped);
         let held = before.as_ref().is_some_and(|pending| pending.holds);
         let restore = before.as_ref().and_then(|pending| pending.restore.clone());
+        let upgrade = before.as_ref().and_then(|pending| pending.upgrade.clone());
         if let Some(pending) = before {
             // First: services must not wait for what the history has to say.
             if !held {
@@ -53,7 +57,7 @@ impl<'a> Operation<'a> {
             History::new(root).append(&entry(&pending, Outcome::Interrupted, None))?;
         }
         let command = command.to_owned();
-        Ok(Self { root, command, open: None, resumed, stack_was_stopped, held: (held, held), restore })
+        Ok(Self { root, command, open: None, resumed, stack_was_stopped, held: (held, held), restore, upgrade })
     }
 
     /// The interrupted operation that this one goes on from; told once.
@@ -122,6 +126,7 @@ impl<'a> Operation<'a> {
             stack_was_stopped: self.stack_was_stopped,
             holds: self.held.0,
             restore: self.restore.clone(),
+            upgrade: self.upgrade.clone(),
             steps: Vec::new(),
         })
     }
@@ -141,6 +146,26 @@ impl<'a> Operation<'a> {
         pending.restore = Some(restore.clone());
         self.open = Some(pending);
         self.restore = Some(restore);
+        Ok(())
+    }
+
+    /// The upgrade that this operation is, or that it took over from the one before.
+    pub const fn upgrade(&self) -> Option<&Upgrade> {
+        self.upgrade.as_ref()
+    }
+
+    /// How far an upgrade is from its next step on: written down with that one. None: it is over.
+    pub fn set_upgrade(&mut self, upgrade: Option<Upgrade>) -> Result<(), RecordError> {
+        let pending = match self.open.take() {
+            Some(pending) => pending,
+            None => self.number()?,
+        };
+        let upgrade = upgrade.map(|upgrade| match upgrade.operation {
+            0 => Upgrade { operation: pending.id, ..upgrade },
+            _ => upgrade,
+        });
+        self.open = Some(Pending { upgrade: upgrade.clone(), ..pending });
+        self.upgrade = upgrade;
         Ok(())
     }
 
@@ -206,7 +231,7 @@ impl<'a> Operation<'a> {
             History::new(self.root).append(&entry(pending, outcome, generation))?;
         }
         // A stack that is still down by our hand would be taken for the operator's.
-        if done || !(self.held.0 || self.stack_was_stopped()) {
+        if done || !(self.held.0 || self.stack_was_stopped() || self.upgrade.is_some()) {
             Pending::remove(self.root)?;
         }
         gate::close(self.root)?;

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::apply::operation::Operation;
 use crate::apply::progress::{Event, Progress};
+use crate::apply::upgrade::watch::Unwell;
 use crate::apply::{ApplyError, Survey, images, secrets, units};
+use crate::host::door::DoorError;
 use crate::host::files::{self, FileError};
 use crate::host::generator::GeneratorError;
 use crate::host::lock::LockError;
@@ -82,6 +84,12 @@ pub enum StepError {
     /// What goes back is not what it was when that was decided.
     #[error("{0}")]
     NotAsItWas(String),
+    /// The doors of the server.
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    /// What was started is not well.
+    #[error(transparent)]
+    Unwell(#[from] Unwell),
     /// Units did not come up, or down.
     #[error("{}", .0.join("\n"))]
     Jobs(Vec<String>),
@@ -168,8 +176,13 @@ async fn check_volumes(host: &Host, survey: &Survey) -> Result<(), ApplyError> {
     if !steps().any(|step| matches!(step, Step::InstallFiles { .. })) || steps().any(Step::reveals) {
         return Ok(());
     }
+    check_covered(host, &survey.desired).await
+}
+
+/// The same for images that are all in the store.
+pub async fn check_covered(host: &Host, desired: &Desired) -> Result<(), ApplyError> {
     let mut refusals = Vec::new();
-    for service in &survey.desired.services {
+    for service in &desired.services {
         let volumes = host.podman.volumes(&service.image).await.map_err(|error| ApplyError::Step {
             step: format!("look at {}", service.image),
             source: Box::new(error.into()),

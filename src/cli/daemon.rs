@@ -10,7 +10,7 @@ use crate::config::{self, DEFAULT_PATH, Diagnostics, Loaded};
 
 pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     require_root()?;
-    agent::run(context.root.clone(), loader(context)).await.map_err(Failure::Runtime)?;
+    Box::pin(agent::run(context.root.clone(), loader(context))).await.map_err(Failure::Runtime)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -140,6 +140,11 @@ impl Failure {
                 ApplyError::Unsettled(_) => "photos-agent plan",
                 ApplyError::Locked(_) => "photos-agent status",
                 ApplyError::Record(error) => return hint_of_record(error),
+                ApplyError::WentBack { well: Some(_), went_back, .. } => {
+                    let again = format!("or have it tried again by name: photos-agent upgrade --to {}", went_back.to);
+                    return Some(format!("wait for a newer one, {again}"));
+                }
+                ApplyError::WentBack { .. } => "photos-agent status; journalctl -u 'immich-*'",
                 ApplyError::Refused(_) => return None,
             },
             _ => return None,

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::failure::Failure;
 use crate::cli::{Context, time};
+use crate::model::SnapshotId;
 use crate::record::{Entry, Generation, Generations, History, Outcome, Pending};
 
 #[derive(Serialize)]
@@ -33,12 +34,14 @@ struct Summary {
     created: jiff::Timestamp,
     release: String,
     agent: String,
+    /// The data at its end, to roll back to.
+    snapshot: Option<SnapshotId>,
 }
 
 impl From<Generation> for Summary {
     fn from(generation: Generation) -> Self {
-        let Generation { number, created, release, agent, .. } = generation;
-        Self { number, created, release, agent }
+        let Generation { number, created, release, agent, snapshot, .. } = generation;
+        Self { number, created, release, agent, snapshot }
     }
 }
 
@@ -91,8 +94,10 @@ fn text(body: &Body, verbose: bool) -> String {
         text.push_str("Generations:\n");
     }
     for generation in &body.generations {
-        let Summary { number, created, release, agent } = generation;
-        let _ = writeln!(text, "{number:>5}  {}  Immich {release}  photos-agent {agent}", time::local(*created));
+        let Summary { number, created, release, agent, snapshot } = generation;
+        let data = snapshot.as_ref().map(|id| format!("  data in snapshot {id}")).unwrap_or_default();
+        let created = time::local(*created);
+        let _ = writeln!(text, "{number:>5}  {created}  Immich {release}  photos-agent {agent}{data}");
     }
     text
 }

@@ -10,10 +10,12 @@ mod open;
 mod output;
 mod plan;
 mod restore;
+mod rollback;
 mod secret;
 mod snapshot;
 mod status;
 mod time;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -75,6 +77,10 @@ enum Command {
     Snapshot(snapshot::Arguments),
     /// Put a snapshot back: database, photographs, images and units of one moment
     Restore(restore::Options),
+    /// Go to a newer release of Immich, or end exactly where it began; with `--check` say whether there is one
+    Upgrade(upgrade::Options),
+    /// Go back to an earlier generation, its data included
+    Rollback(rollback::Options),
     /// List, set and rotate the secrets of the stack
     #[command(subcommand)]
     Secret(secret::Command),
@@ -171,6 +177,8 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             Command::Doctor => doctor::run(context).await,
             Command::Snapshot(arguments) => snapshot::run(context, arguments).await,
             Command::Restore(options) => restore::run(context, options).await,
+            Command::Upgrade(options) => upgrade::run(context, options).await,
+            Command::Rollback(options) => rollback::run(context, options).await,
             Command::Thaw => snapshot::thaw(context).await,
             Command::Secret(command) => secret::run(context, command).await,
             Command::Config(command) => config::run(context, &command),

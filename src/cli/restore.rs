@@ -82,7 +82,10 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     }
     context.output.talk(&told);
     if !yes {
-        ask(&prospect)?;
+        ask(
+            &format!("restore of {}", prospect.snapshot),
+            &format!("photos-agent restore {} --yes", prospect.snapshot),
+        )?;
     }
     let mut talk = Talk::new(context.output);
     let report = snapshot::restore(&host, &wish, &prospect, &mut talk).await?;
@@ -95,11 +98,8 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
 }
 
 /// Asks on the terminal; nobody there is a no.
-fn ask(prospect: &Prospect) -> Result<(), Failure> {
-    let refused = |why: &str| {
-        let remedy = format!("photos-agent restore {} --yes", prospect.snapshot);
-        Failure::from(Refusal::new(format!("restore of {}", prospect.snapshot), why, remedy))
-    };
+pub(super) fn ask(what: &str, without: &str) -> Result<(), Failure> {
+    let refused = |why: &str| Failure::from(Refusal::new(what, why, without));
     let input = std::io::stdin();
     if !input.is_terminal() {
         return Err(refused("takes what is newer out of sight, and there is no terminal to ask on"));
@@ -110,7 +110,7 @@ fn ask(prospect: &Prospect) -> Result<(), Failure> {
     if answer.trim() == "yes" { Ok(()) } else { Err(refused("was not wanted; nothing was changed")) }
 }
 
-fn text(prospect: &Prospect) -> String {
+pub(super) fn text(prospect: &Prospect) -> String {
     let Prospect { snapshot, created, reason, .. } = prospect;
     let mut text = format!("Restore snapshot {snapshot} of {} ({reason})\n", time::local(*created));
     let names = |parts: &std::collections::BTreeSet<Subvolume>| {

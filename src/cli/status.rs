@@ -16,10 +16,10 @@ use crate::cli::plan::count;
 use crate::cli::{Context, time};
 use crate::config::Settings;
 use crate::host::storage::{Space, allocation, space};
-use crate::host::{Host, immich};
+use crate::host::{Host, door, immich};
 use crate::model::{ActiveState, HostPath, LoadState, Refusal, Room, Service, UnitName, UnitState};
 use crate::plan::Plan;
-use crate::record::{Found, Generations, Snapshots, Summary, Trials, trials};
+use crate::record::{End, Found, Generations, Snapshots, Summary, Trials, Upgraded, last_upgrade, trials};
 use crate::snapshot::{self, name_holes};
 
 #[derive(Serialize)]
@@ -34,6 +34,8 @@ struct Body {
     /// Where people reach the server, and whether it answers there.
     listen: SocketAddr,
     answers: bool,
+    /// Whether nobody is let in, since what was upgraded has not proven itself yet.
+    doors_closed: bool,
     storage: BTreeMap<HostPath, Option<Disk>>,
     /// None where they cannot be looked at.
     snapshots: Option<Taken>,
@@ -41,6 +43,8 @@ struct Body {
     busy: Option<String>,
     /// An operation that was begun and not ended.
     open_operation: Option<Begun>,
+    /// How the last upgrade ended.
+    upgrade: Option<Upgraded>,
     /// The last trials of snapshots.
     proofs: Trials,
     pending_steps: Vec<String>,
@@ -137,8 +141,11 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         services,
         listen,
         answers,
+        // An ordinary user is not told.
+        doors_closed: door::is_any_closed(&context.root).unwrap_or(false),
         storage: storage(context, settings),
         snapshots,
+        upgrade: last_upgrade(&context.root)?,
         proofs,
         busy: open.busy,
         open_operation: open.operation,
@@ -245,6 +252,7 @@ fn text(body: &Body) -> String {
         text.push_str(&describe_snapshots(taken, Timestamp::now()));
     }
     text.push_str(&proofs(&body.proofs));
+    text.extend(body.upgrade.as_ref().map(upgraded));
     if let Some(busy) = &body.busy {
         let _ = writeln!(text, "At work: {busy}");
     } else if let Some(begun) = &body.open_operation {
@@ -262,7 +270,12 @@ fn text(body: &Body) -> String {
             let _ = writeln!(text, "Pending: {}; see: photos-agent plan", count(steps, "step"));
         }
     }
-    if !body.answers && !body.well && all_healthy(&body.services) {
+    if body.doors_closed {
+        let _ = writeln!(
+            text,
+            "Behind closed doors: nobody is let in before the upgrade is finished; see: photos-agent doctor"
+        );
+    } else if !body.answers && !body.well && all_healthy(&body.services) {
         let _ = writeln!(text, "Healthy but out of reach; next: systemctl reload photos-firewall");
     }
     for note in &body.notes {
@@ -296,6 +309,19 @@ fn proofs(trials: &Trials) -> String {
         );
     }
     text
+}
+
+fn upgraded(last: &Upgraded) -> String {
+    let Upgraded { at, from, to, .. } = last;
+    let at = time::local(*at);
+    match &last.end {
+        End::Done => format!("  upgraded from {from} to {to} on {at}\n"),
+        End::WentBack { why, journal, .. } => {
+            let why = why.lines().next().unwrap_or_default();
+            let more = journal.as_ref().map(|path| format!("\n    more: {path}")).unwrap_or_default();
+            format!("  the upgrade from {from} to {to} on {at} did not work and went back: {why}{more}\n")
+        }
+    }
 }
 
 fn describe(row: &Row) -> String {

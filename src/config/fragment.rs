@@ -10,33 +10,28 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::excerpt::printable;
+use super::document;
 use super::keys::{self, Key, Kind};
 use super::meaning::{self, Refusal};
 use super::nearest::nearest;
 use super::problems::{Problem, Problems};
-use super::source::{Lines, Place, Source};
+use super::source::{Place, Source};
 use super::value::{Entry, Value, quoted};
 use super::variables;
-use crate::model::{CpuQuota, EnvironmentName, ImageRef, MemorySize, Subnet};
+use crate::model::{CpuQuota, EnvironmentName, ImageRef, MemorySize, Subnet, TimeSpan};
 
-/// Lines of one file that are reported as not being TOML; the later ones mostly follow from the first.
-const SYNTAX_LIMIT: usize = 20;
+/// Where a release belongs that somebody wrote among the settings.
+const RELEASES: &str = "releases stand in a file of their own: config.d/NAME.catalogue.toml";
 
 /// The entries of one file, by dotted key.
 pub(super) type Fragment = BTreeMap<String, Entry>;
 
 /// Reads one file, the `number`th; `None` if it is not TOML. All that is wrong goes to `problems`.
 pub(super) fn read(number: usize, source: &Source, problems: &mut Problems) -> Option<Fragment> {
-    let (document, errors) = DeTable::parse_recoverable(source.content());
+    let document = document::read(number, source, problems)?;
     let mut reader = Reader { source: number, length: source.content().len(), problems, entries: BTreeMap::new() };
-    reader.cover_secrets(document.get_ref(), false);
-    if errors.is_empty() {
-        reader.section("", document.get_ref());
-        return Some(reader.entries);
-    }
-    reader.syntax(source, &errors);
-    None
+    reader.section("", &document);
+    Some(reader.entries)
 }
 
 struct Reader<'a> {
@@ -48,68 +43,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn place(&self, span: Range<usize>) -> Place {
-        let start = span.start.min(self.length);
-        Place { source: self.source, span: start..span.end.clamp(start, self.length) }
-    }
-
-    fn syntax(&mut self, source: &Source, errors: &[toml::de::Error]) {
-        let lines = Lines::new(source);
-        let mut reported: Vec<usize> = Vec::new();
-        for error in errors {
-            let place = self.place(error.span().unwrap_or(0..0));
-            let line = lines.number(place.span.start);
-            // After a first error the parser stumbles over the rest of the line.
-            if reported.contains(&line) {
-                continue;
-            }
-            if reported.len() == SYNTAX_LIMIT {
-                break;
-            }
-            reported.push(line);
-            self.cover_line(source.content(), lines.start(line));
-            let message = printable(error.message());
-            let (message, expected) = message.split_once(", expected ").unwrap_or((&message, ""));
-            let problem = Problem::new(format!("not valid TOML: {message}"));
-            let problem = if expected.is_empty() { problem } else { problem.expected(expected) };
-            self.problems.at(&place, problem);
-        }
-    }
-
-    /// Covers what may be a secret in a line that could not be parsed: all that follows a name which
-    /// looks like one, be it in this line or in that of the last `=` before, which it may go on.
-    fn cover_line(&mut self, text: &str, start: usize) {
-        let end = text.get(start..).and_then(|rest| rest.find('\n')).map_or(text.len(), |length| start + length);
-        let equals = text.get(..end).and_then(|before| before.rfind('=')).unwrap_or(start).min(start);
-        let from = text.get(..equals).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
-        let mut words = text.get(from..end).unwrap_or("").split_inclusive(|c: char| !c.is_alphanumeric() && c != '_');
-        let mut after = from;
-        if words.any(|word| {
-            after += word.len();
-            variables::looks_secret(word.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_'))
-        }) {
-            let equals =
-                text.get(after..end).and_then(|rest| rest.find('=')).filter(|at| *at <= 2).map_or(0, |at| at + 1);
-            let place = self.place((after + equals).max(start)..end);
-            self.problems.cover(place);
-        }
-    }
-
-    fn cover_secrets(&mut self, table: &DeTable<'_>, inherited: bool) {
-        for (name, value) in table {
-            self.cover_value(value, inherited || variables::looks_secret(name.get_ref()));
-        }
-    }
-
-    fn cover_value(&mut self, value: &Spanned<DeValue<'_>>, secret: bool) {
-        match value.get_ref() {
-            DeValue::Table(inner) => self.cover_secrets(inner, secret),
-            DeValue::Array(items) => items.iter().for_each(|item| self.cover_value(item, secret)),
-            _ if secret => {
-                let place = self.place(value.span());
-                self.problems.cover(place);
-            }
-            _ => {}
-        }
+        Place::within(self.source, span, self.length)
     }
 
     fn section(&mut self, section: &str, table: &DeTable<'_>) {
@@ -130,11 +64,13 @@ impl Reader<'_> {
     fn unknown(&mut self, section: &str, name: &Spanned<std::borrow::Cow<'_, str>>) {
         let known = keys::below(section);
         let written = name.get_ref().as_ref();
+        let path = dotted(section, written);
         let in_quotes = keys::find(written).map(|key| format!("write {} without quotes", key.path));
         let close = || nearest(written, known.iter().copied()).map(|close| format!("did you mean `{close}`?"));
-        let help = in_quotes.or_else(close).or_else(|| elsewhere(written));
+        let release = || (path == "release").then(|| RELEASES.to_owned());
+        let help = in_quotes.or_else(release).or_else(close).or_else(|| elsewhere(written));
         let expected = format!("one of: {}", known.into_iter().collect::<Vec<_>>().join(", "));
-        let problem = Problem::of_key("unknown key", &dotted(section, written)).expected(expected).help(help);
+        let problem = Problem::of_key("unknown key", &path).expected(expected).help(help);
         let place = self.place(name.span());
         self.problems.at(&place, problem);
     }
@@ -252,6 +188,7 @@ fn check(kind: Kind, text: &str) -> Result<(), Refusal> {
         Kind::Memory => meaning::plain::<MemorySize>(text).map(drop),
         Kind::Processor => meaning::plain::<CpuQuota>(text).map(drop),
         Kind::Schedule => meaning::schedule(text).map(drop),
+        Kind::Span => meaning::plain::<TimeSpan>(text).map(drop),
         Kind::Networks | Kind::Environment | Kind::Major | Kind::Count => Err(Refusal::new(kind.shape(), None)),
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use crate::catalogue;
+use crate::catalogue::Catalogue;
 use crate::model::Component;
 
 use super::value::Value;
@@ -28,6 +28,7 @@ pub(super) enum Kind {
     Processor,
     Schedule,
     Count,
+    Span,
 }
 
 impl Kind {
@@ -58,6 +59,7 @@ impl Kind {
             Self::Processor => r#""200%""#,
             Self::Schedule => r#""*-*-* 02:00:00""#,
             Self::Count => "7",
+            Self::Span => r#""36h""#,
         }
     }
 }
@@ -97,6 +99,15 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
     all().iter().find(|key| key.path == path)
 }
 
+/// What holds where no file sets `key` and these releases are known.
+pub(super) fn default(key: &Key, catalogue: &Catalogue) -> Option<Value> {
+    if key.kind == Kind::Release { newest(catalogue) } else { key.default.clone() }
+}
+
+fn newest(catalogue: &Catalogue) -> Option<Value> {
+    catalogue.newest().map(|entry| Value::Text(entry.release.to_string()))
+}
+
 /// The names that may stand below `section` ("" is the top of a file); empty if it is no section.
 pub(super) fn below(section: &str) -> BTreeSet<&'static str> {
     let inside = |path: &'static str| match section {
@@ -109,6 +120,7 @@ pub(super) fn below(section: &str) -> BTreeSet<&'static str> {
 static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let mut keys = fixed();
     keys.extend(snapshots());
+    keys.extend(upgrade());
     keys.extend(Component::ALL.map(image));
     keys.extend(Component::ALL.into_iter().flat_map(limits));
     keys
@@ -116,7 +128,7 @@ static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
 
 fn fixed() -> Vec<Key> {
     let text = |value: &str| Some(Value::Text(value.to_owned()));
-    let newest = catalogue::releases().first().map(|entry| Value::Text(entry.release.to_string()));
+    let newest = newest(&Catalogue::embedded());
     let key = |path: &str, kind, default, unset, about: &str| Key {
         path: path.to_owned(),
         kind,
@@ -201,6 +213,21 @@ fn snapshots() -> Vec<Key> {
     std::iter::once(schedule).chain(kept.map(count)).collect()
 }
 
+fn upgrade() -> [Key; 3] {
+    let span = |name: &str, default: &str, about: &str| Key {
+        path: format!("upgrade.{name}"),
+        kind: Kind::Span,
+        default: Some(Value::Text(default.to_owned())),
+        unset: "",
+        about: about.to_owned(),
+    };
+    [
+        span("min_age", "7 days", "How long a release has to be out before an upgrade takes it."),
+        span("settle", "5 s", "How long everything has to stay well before an upgrade is done."),
+        span("timeout", "30 min", "How long a new release may take to come up before the old one is put back."),
+    ]
+}
+
 fn image(component: Component) -> Key {
     let name = component.key();
     Key {
@@ -235,7 +262,7 @@ mod tests {
     fn sections_list_what_is_in_them() {
         assert_eq!(below("storage").into_iter().collect::<Vec<_>>(), ["databases", "ml_cache", "root"]);
         assert_eq!(below("resources.ml").into_iter().collect::<Vec<_>>(), ["cpu_quota", "memory_max"]);
-        assert_eq!(below("").len(), 7);
+        assert_eq!(below("").len(), 8);
         assert!(below("stor").is_empty() && below("storage.root").is_empty());
     }
 

@@ -5,7 +5,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use crate::catalogue;
 use crate::model::{Calendar, DatabaseStorage, HostPath, Invalid, NetworkName, PostgresMajor, Release, TimeZone};
 
 use super::folders;
@@ -62,10 +61,11 @@ pub(super) fn network(text: &str) -> Result<NetworkName, Refusal> {
 /// A release of Immich, by its tag.
 pub(super) fn release(text: &str) -> Result<Release, Refusal> {
     text.parse().map_err(|invalid: Invalid| {
-        let newest = catalogue::releases().first().map(|entry| entry.release.to_string());
         let with_v = format!("v{text}");
         let help = match text {
-            "latest" | "release" | "stable" | "" => newest.map(|tag| format!("the newest known one is \"{tag}\"")),
+            "latest" | "release" | "stable" | "" => {
+                Some("leave the line out: without it, the newest that is known is meant".to_owned())
+            }
             _ if with_v.parse::<Release>().is_ok() => Some(did_you_mean(&with_v)),
             _ => None,
         };

@@ -8,7 +8,8 @@
 //! `config.d/*.toml` beside it, by name, hidden ones left out. A missing main file is an empty one,
 //! unless it was named on the command line. Sections merge key by key and `immich.environment`
 //! variable by variable; a list is replaced whole by the later file. A variable that an earlier file
-//! sets can be set otherwise, but not be taken away.
+//! sets can be set otherwise, but not be taken away. Files `config.d/*.catalogue.toml` have releases of Immich instead, which
+//! are laid over the agent's own, release by release.
 //!
 //! Everything that is wrong is reported at once ([`Diagnostics`]): of a file that is not TOML only that,
 //! and what values mean together only when all files could be read. The report has an end for a file of
@@ -16,6 +17,7 @@
 //! looks like a secret.
 
 mod diagnostic;
+mod document;
 mod excerpt;
 mod files;
 mod folders;
@@ -26,6 +28,7 @@ mod merged;
 mod nearest;
 mod origins;
 mod problems;
+mod releases;
 mod resolve;
 mod schema;
 mod settings;
@@ -44,7 +47,7 @@ use problems::Problems;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use origins::{Origin, Origins, Setting};
 pub use schema::schema;
-pub use settings::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage};
+pub use settings::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage, Upgrade};
 pub use source::{Position, Source};
 
 /// The main file, unless `--config` names another.
@@ -99,15 +102,17 @@ pub fn parse(sources: &[Source]) -> Result<Loaded, Diagnostics> {
 fn understand(sources: Vec<Source>, mut problems: Problems) -> Result<Loaded, Diagnostics> {
     // What values mean together can only be said where all files could be read.
     let unread = !problems.is_empty();
-    let fragments: Vec<_> =
-        sources.iter().enumerate().map(|(number, source)| fragment::read(number, source, &mut problems)).collect();
-    let Some(fragments) = fragments.into_iter().collect::<Option<Vec<_>>>().filter(|_| !unread) else {
+    let settings = sources.iter().enumerate().filter(|(_, source)| !releases::is_catalogue(&source.path));
+    let fragments: Vec<_> = settings.map(|(number, source)| fragment::read(number, source, &mut problems)).collect();
+    let fragments = fragments.into_iter().collect::<Option<Vec<_>>>();
+    let catalogue = releases::read(&sources, &mut problems);
+    let (Some(fragments), Some(catalogue), false) = (fragments, catalogue, unread) else {
         return Err(problems.into_diagnostics(&sources));
     };
     let merged = Merged::of(fragments);
-    match resolve::resolve(&merged, &mut problems) {
+    match resolve::resolve(&merged, &catalogue, &mut problems) {
         Some(settings) if problems.is_empty() => {
-            let origins = Origins::of(&merged, &sources);
+            let origins = Origins::of(&merged, &settings.catalogue, &sources);
             Ok(Loaded { settings, origins, sources })
         }
         _ => Err(problems.into_diagnostics(&sources)),

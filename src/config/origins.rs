@@ -11,6 +11,7 @@ use super::keys::{self, Key, Kind};
 use super::merged::Merged;
 use super::source::{Lines, Source};
 use super::value::{Entry, Value};
+use crate::catalogue::Catalogue;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,7 +63,7 @@ impl Setting {
 pub struct Origins(Vec<Setting>);
 
 impl Origins {
-    pub(super) fn of(merged: &Merged, sources: &[Source]) -> Self {
+    pub(super) fn of(merged: &Merged, catalogue: &Catalogue, sources: &[Source]) -> Self {
         let lines: Vec<_> = sources.iter().map(Lines::new).collect();
         let origin = |entry: &Entry| {
             let source = sources.get(entry.place.source);
@@ -79,7 +80,7 @@ impl Origins {
             let mut rows: Vec<_> = if key.kind == Kind::Environment { variables.collect() } else { Vec::new() };
             rows.extend(merged.get(&key.path).map(|entry| set(key.path.clone(), entry)));
             if rows.is_empty() {
-                let (key, value, unset) = (key.path.clone(), key.default.clone(), key.unset);
+                let (key, value, unset) = (key.path.clone(), keys::default(key, catalogue), key.unset);
                 rows.push(Setting { key, value, origin: Origin::Default, unset });
             }
             rows
@@ -90,6 +91,11 @@ impl Origins {
     /// The row of a dotted key, `immich.environment.NAME` included.
     pub fn get(&self, key: &str) -> Option<&Setting> {
         self.0.iter().find(|setting| setting.key == key)
+    }
+
+    /// Whether a file sets this key.
+    pub fn is_written(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|setting| setting.origin != Origin::Default)
     }
 
     /// Each row.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalogue;
-use crate::model::{Component, EnvironmentName, HostPath, NetworkName, Release};
+use crate::catalogue::Catalogue;
+use crate::model::{Component, EnvironmentName, HostPath, NetworkName, Release, TimeSpan};
 
 use super::folders::{self, Claim};
 use super::keys;
@@ -11,7 +11,7 @@ use super::meaning::{self, Refusal};
 use super::merged::Merged;
 use super::nearest::nearest;
 use super::problems::{Problem, Problems};
-use super::settings::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage};
+use super::settings::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage, Upgrade};
 use super::value::{Entry, Value, quoted};
 
 /// A value is missing because it is wrong; that is reported where it was read.
@@ -19,14 +19,15 @@ use super::value::{Entry, Value, quoted};
 struct Reported;
 
 /// The settings; `None` if anything is wrong, which `problems` then says.
-pub(super) fn resolve(merged: &Merged, problems: &mut Problems) -> Option<Settings> {
-    let mut resolver = Resolver { merged, problems };
+pub(super) fn resolve(merged: &Merged, catalogue: &Catalogue, problems: &mut Problems) -> Option<Settings> {
+    let mut resolver = Resolver { merged, catalogue, problems };
     // All parts are resolved before the first that is wrong ends it.
     let storage = resolver.storage();
     let network = resolver.network();
     let immich = resolver.immich();
     let postgres = resolver.postgres();
     let snapshots = resolver.snapshots();
+    let upgrade = resolver.upgrade();
     let images = resolver.each_component(|resolver, component| {
         resolver.optional(&format!("images.{}", component.key()), meaning::plain)
     });
@@ -38,8 +39,10 @@ pub(super) fn resolve(merged: &Merged, problems: &mut Problems) -> Option<Settin
             immich: immich?,
             postgres: postgres?,
             snapshots: snapshots?,
+            upgrade: upgrade?,
             images: images?,
             resources: resources?,
+            catalogue: catalogue.clone(),
         })
     };
     all().ok()
@@ -47,6 +50,7 @@ pub(super) fn resolve(merged: &Merged, problems: &mut Problems) -> Option<Settin
 
 struct Resolver<'a> {
     merged: &'a Merged,
+    catalogue: &'a Catalogue,
     problems: &'a mut Problems,
 }
 
@@ -115,14 +119,16 @@ impl Resolver<'_> {
     /// Without a catalogue entry nobody knows the images, unless the operator names them.
     fn version_is_known(&mut self, version: &Release) {
         let overridden = ["images.server", "images.ml"].iter().all(|key| self.merged.get(key).is_some());
-        if overridden || catalogue::find(version).is_some() {
+        if overridden || self.catalogue.find(version).is_some() {
             return;
         }
-        let known: Vec<String> = catalogue::releases().iter().map(|entry| entry.release.to_string()).collect();
+        let known = self.catalogue.names();
         let written = version.to_string();
         let close = nearest(&written, known.iter().map(String::as_str));
         let mut help = close.map_or_else(String::new, |close| format!("did you mean \"{close}\"? "));
-        help.push_str("Another release needs `images.server` and `images.ml` as well");
+        help.push_str(
+            "Another release needs `images.server` and `images.ml` as well, or a file config.d/NAME.catalogue.toml",
+        );
         let problem = Problem::of_key("unknown release for", "immich.version")
             .expected(format!("one of: {}", known.join(", ")))
             .found(format!("\"{written}\""))
@@ -169,6 +175,22 @@ impl Resolver<'_> {
             return Err(Reported);
         }
         Ok(Snapshots { schedule: schedule?, keep })
+    }
+
+    fn upgrade(&mut self) -> Result<Upgrade, Reported> {
+        let min_age = self.required("upgrade.min_age", meaning::plain);
+        let settle: Result<TimeSpan, _> = self.required("upgrade.settle", meaning::plain);
+        let timeout: Result<TimeSpan, _> = self.required("upgrade.timeout", meaning::plain);
+        let upgrade = Upgrade { min_age: min_age?, settle: settle?, timeout: timeout? };
+        if upgrade.settle.length() >= upgrade.timeout.length() {
+            let problem = Problem::of_key("bad value for", "upgrade.timeout")
+                .expected(format!("more than `upgrade.settle`, which is \"{}\"", upgrade.settle))
+                .found(format!("\"{}\"", upgrade.timeout));
+            let written = ["upgrade.timeout", "upgrade.settle"].into_iter().find(|key| self.merged.get(key).is_some());
+            self.report(written.unwrap_or("upgrade.timeout"), problem);
+            return Err(Reported);
+        }
+        Ok(upgrade)
     }
 
     fn count(&mut self, key: &str) -> Result<u32, Reported> {
@@ -220,7 +242,7 @@ impl Resolver<'_> {
     fn value(&self, key: &str) -> Result<Option<Value>, Reported> {
         match self.merged.get(key) {
             Some(entry) => entry.value.clone().map(Some).ok_or(Reported),
-            None => Ok(keys::find(key).and_then(|key| key.default.clone())),
+            None => Ok(keys::find(key).and_then(|key| keys::default(key, self.catalogue))),
         }
     }
 

@@ -57,6 +57,7 @@ fn of_kind(kind: Kind) -> Json {
         Kind::Disk => json!({ "type": "string", "enum": ["ssd", "hdd"] }),
         // A word, or weekdays, a date and a time; what they are is said when the file is read.
         Kind::Schedule => text("^[A-Za-z0-9*:.,/~_+ -]+$"),
+        Kind::Span => text("^[0-9]+ ?[a-z]+( ?[0-9]+ ?[a-z]+)*$"),
         Kind::Count => json!({ "type": "integer", "minimum": 0, "maximum": 9999 }),
         Kind::Major => json!({ "type": "integer", "minimum": 14, "maximum": 18 }),
         Kind::Networks => json!({

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use crate::catalogue::Catalogue;
 use crate::model::{
     Calendar, Component, CpuQuota, DatabaseStorage, EnvironmentName, HostPath, ImageRef, MemorySize, NetworkName,
-    PostgresMajor, Release, Subnet, TimeZone,
+    PostgresMajor, Release, Subnet, TimeSpan, TimeZone,
 };
 
 /// What the operator decided, with the defaults filled in.
@@ -23,10 +24,15 @@ pub struct Settings {
     pub postgres: Postgres,
     /// `[snapshots]`
     pub snapshots: Snapshots,
+    /// `[upgrade]`
+    pub upgrade: Upgrade,
     /// `[images]`: overrides of the release catalogue.
     pub images: BTreeMap<Component, ImageRef>,
     /// `[resources.*]`
     pub resources: BTreeMap<Component, Limits>,
+    /// The releases that are known: the agent's own, and those of `config.d/*.catalogue.toml`.
+    #[serde(skip)]
+    pub catalogue: Catalogue,
 }
 
 /// Where data lies.
@@ -90,6 +96,17 @@ pub struct Keep {
     pub weekly: u32,
     pub monthly: u32,
     pub yearly: u32,
+}
+
+/// What an upgrade waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Upgrade {
+    /// How long a release has to be out before it is taken. Default 7 days.
+    pub min_age: TimeSpan,
+    /// How long everything has to stay well before the new release is let go. Default 5 s.
+    pub settle: TimeSpan,
+    /// How long the new release may take to come up before the old one is put back. Default 30 min.
+    pub timeout: TimeSpan,
 }
 
 /// Limits of one container, in systemd's own notation.

@@ -39,6 +39,14 @@ pub(super) struct Place {
     pub span: Range<usize>,
 }
 
+impl Place {
+    /// What of `span` lies in a text of this length.
+    pub fn within(source: usize, span: Range<usize>, length: usize) -> Self {
+        let start = span.start.min(length);
+        Self { source, span: start..span.end.clamp(start, length) }
+    }
+}
+
 /// A line and a column, both counted from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Position {

@@ -116,6 +116,13 @@ pub fn create(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
     file.write_all(text.as_bytes()).map_err(failed("write", path))
 }
 
+/// Gives a file that was written aside its name, both of them durable on return.
+pub fn finish(part: &Path, path: &Path) -> Result<(), FileError> {
+    File::open(part).and_then(|file| file.sync_all()).map_err(failed("sync", part))?;
+    fs::rename(part, path).map_err(failed("rename", part))?;
+    sync_folder(path)
+}
+
 /// Makes a set of changes: first everything is written aside, then all of it is renamed into place.
 ///
 /// If a rename fails, what was already changed is put back, and the error is that of the rename.

@@ -1,4 +1,4 @@
-//! Whether the kernel still holds our table of rules, asked over netlink: `nft` would be a process for each look.
+//! Whether the kernel still holds a table of rules of ours, asked over netlink: `nft` would be a process for each look.
 //!
 //! One question in the kernel's own format (`linux/netfilter/nf_tables.h`), which is less than any crate for it.
 //! Nothing is changed here: the rules are loaded by the units.
@@ -20,11 +20,29 @@ const HEAD: usize = 16 + 4;
 /// The rest of an attribute's type is flags.
 const TYPE: u16 = 0x3fff;
 
-/// Whether each of these chains of the table (family inet) exists and has a rule.
-pub fn has_rules(table: &str, chains: &[&str]) -> io::Result<bool> {
+/// A family of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// What is routed, of either version of IP.
+    Inet,
+    /// What goes from one port of a bridge to another.
+    Bridge,
+}
+
+impl Family {
+    const fn number(self) -> i32 {
+        match self {
+            Self::Inet => libc::NFPROTO_INET,
+            Self::Bridge => libc::NFPROTO_BRIDGE,
+        }
+    }
+}
+
+/// Whether each of these chains of the table exists and has a rule.
+pub fn has_rules(family: Family, table: &str, chains: &[&str]) -> io::Result<bool> {
     let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter)?;
     for chain in chains {
-        if rules(&socket, table, chain)? == 0 {
+        if rules(&socket, family, table, chain)? == 0 {
             return Ok(false);
         }
     }
@@ -32,8 +50,8 @@ pub fn has_rules(table: &str, chains: &[&str]) -> io::Result<bool> {
 }
 
 /// How many rules the chain has; 0 too where there is no such chain, or no such table.
-fn rules(socket: &OwnedFd, table: &str, chain: &str) -> io::Result<u32> {
-    let question = question(table, chain);
+fn rules(socket: &OwnedFd, family: Family, table: &str, chain: &str) -> io::Result<u32> {
+    let question = question(family, table, chain);
     sendto(socket.as_raw_fd(), &question, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
     let mut answer = [0; 8192];
     // The kernel answers before the call above returns.
@@ -41,7 +59,7 @@ fn rules(socket: &OwnedFd, table: &str, chain: &str) -> io::Result<u32> {
     understand(answer.get(..length).unwrap_or_default())
 }
 
-fn question(table: &str, chain: &str) -> Vec<u8> {
+fn question(family: Family, table: &str, chain: &str) -> Vec<u8> {
     let attributes = [attribute(TABLE, table), attribute(NAME, chain)].concat();
     let kind = libc::NFNL_SUBSYS_NFTABLES << 8 | libc::NFT_MSG_GETCHAIN;
     let mut message = Vec::new();
@@ -50,7 +68,7 @@ fn question(table: &str, chain: &str) -> Vec<u8> {
     message.extend(u16::try_from(libc::NLM_F_REQUEST).unwrap_or_default().to_ne_bytes());
     // Sequence and sender are the kernel's to fill in or to repeat.
     message.extend([0; 8]);
-    message.extend([u8::try_from(libc::NFPROTO_INET).unwrap_or_default(), 0, 0, 0]);
+    message.extend([u8::try_from(family.number()).unwrap_or_default(), 0, 0, 0]);
     message.extend(attributes);
     message
 }
@@ -94,7 +112,7 @@ mod tests {
 
     /// An answer to the question for a chain with so many rules, as the kernel writes it.
     fn answer(rules: u32) -> Vec<u8> {
-        let mut message = question("photos_agent", "forward");
+        let mut message = question(Family::Inet, "photos_agent", "forward");
         let count = [8_u16.to_ne_bytes(), USE.to_ne_bytes()].concat();
         message.extend(count);
         message.extend(rules.to_be_bytes());
@@ -108,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_question_is_whole_words_and_knows_its_length() {
-        let question = question("photos_agent", "forward");
+        let question = question(Family::Inet, "photos_agent", "forward");
         assert_eq!(question.len(), 16 + 4 + (4 + 16) + (4 + 8));
         assert_eq!(u32::from_ne_bytes(bytes(&question, 0).unwrap()), 52);
         assert_eq!(&question[20..38], [&[17, 0, 1, 0][..], b"photos_agent\0\0"].concat());

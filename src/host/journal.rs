@@ -1,9 +1,15 @@
 //! The last words of a unit, for the person who must find out why it failed.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::host::process;
+use crate::host::process::{self, Heard};
 use crate::model::UnitName;
+
+/// A journal of gigabytes on a slow disk.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Lines that are looked at for each that is wanted: a failing container comes with many of Podman's and systemd's own.
 const AMONG: usize = 10;
@@ -19,6 +25,20 @@ pub fn last_lines(unit: &UnitName, count: usize) -> Vec<String> {
     let lines: Vec<String> = text.lines().filter_map(words).collect();
     let skip = lines.len().saturating_sub(count);
     lines.into_iter().skip(skip).collect()
+}
+
+/// The last `count` lines that `unit` and its container wrote since then, as journalctl(1) prints them, for keeping; why not,
+/// if it cannot be read.
+pub async fn since(unit: &UnitName, since: Timestamp, count: usize) -> String {
+    // In seconds, of which the first is not cut off.
+    let (since, count) = (format!("--since=@{}", since.as_second()), count.to_string());
+    let arguments = ["-q", "--no-pager", "-o", "short-iso-precise", &since, "-n", &count, "-u", unit.as_str()];
+    let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+    match process::hear("journalctl", &arguments, PATIENCE).await {
+        Ok(Heard { code: Some(0), out, .. }) => format!("== {unit}\n{out}"),
+        Ok(Heard { err, .. }) => format!("== {unit}: the journal cannot be read: {err}\n"),
+        Err(error) => format!("== {unit}: the journal cannot be read: {error}\n"),
+    }
 }
 
 /// What an entry says, unless it is about the machinery: a container's events, and who was killed when it ended.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::host::files::{self, FileError};
-use crate::host::firewall;
+use crate::host::firewall::{self, Family};
 use crate::model::Kernel;
 use crate::model::Root;
 
@@ -20,7 +20,7 @@ pub fn observe(root: &Root, inner: &str, table: &str, chains: &[&str]) -> Result
         ip_forward: files::read(&root.join(IP_FORWARD))?.is_some_and(on),
         inner_forwarding: files::read(&forwarding(root, inner))?.map(on),
         // An ordinary user may not ask.
-        rules: firewall::has_rules(table, chains).ok(),
+        rules: firewall::has_rules(Family::Inet, table, chains).ok(),
     })
 }
 

@@ -3,6 +3,7 @@
 //! Each file owns one neighbour. They report and they do; they decide nothing.
 
 pub mod beneath;
+pub mod door;
 pub mod files;
 pub mod firewall;
 pub mod freezer;
@@ -14,11 +15,13 @@ pub mod journal;
 pub mod kernel;
 pub mod lock;
 pub mod many;
+pub mod netns;
 pub mod podman;
 pub mod process;
 mod proxy;
 pub mod quota;
 pub mod signals;
+pub mod size;
 pub mod storage;
 pub mod subvolume;
 pub mod systemd;

@@ -6,7 +6,8 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
@@ -84,6 +85,25 @@ pub async fn hear(program: &str, arguments: &[String], patience: Duration) -> Re
     let output = listen(program, arguments, &[], patience).await?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Heard { code: output.status.code(), out: text(&output.stdout), err: tail(&text(&output.stderr)) })
+}
+
+/// Runs `program` with a new file of this mode for its output, and ends it after `patience`.
+pub async fn write_output(
+    program: &str,
+    arguments: &[String],
+    path: &Path,
+    patience: Duration,
+) -> Result<(), ProcessError> {
+    let not_run = |source| ProcessError::NotRun { program: program.to_owned(), source };
+    let mut options = File::options();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path).map_err(not_run)?;
+    let mut command = tokio::process::Command::from(prepare(program, arguments));
+    command.stdin(Stdio::null()).stdout(file).stderr(Stdio::piped()).kill_on_drop(true);
+    let child = command.spawn().map_err(not_run)?;
+    match tokio::time::timeout(patience, child.wait_with_output()).await {
+        Ok(output) => accept(program, output.map_err(not_run)?).map(drop),
+        Err(_) => Err(ProcessError::Late { program: program.to_owned(), patience }),
+    }
 }
 
 async fn listen(program: &str, arguments: &[String], input: &[u8], patience: Duration) -> Result<Output, ProcessError> {

@@ -123,6 +123,12 @@ pub fn newer(path: &Path, transaction: u64) -> Result<Newer, StorageError> {
     ioctl::newer(&folder, transaction).map_err(io_error("count what is new in", path))
 }
 
+/// Files of the subvolume at `path` that were made after `transaction`, at most so many, by their paths in it.
+pub fn made_since(path: &Path, transaction: u64, most: usize) -> Result<Vec<PathBuf>, StorageError> {
+    let folder = File::open(path).map_err(io_error("open", path))?;
+    ioctl::made_since(&folder, transaction, most).map_err(io_error("look for what is new in", path))
+}
+
 /// The subvolumes within the one at `path`, by their paths in it: no clone of it holds what they hold.
 pub fn children(path: &Path) -> Result<Vec<PathBuf>, StorageError> {
     let folder = File::open(path).map_err(io_error("open", path))?;

@@ -4,36 +4,44 @@
 //! made at an edge (a config file, an answer from the host) and trusted behind it. This module knows
 //! no file, no bus and no clock.
 
+mod bounds;
 mod calendar;
 mod image;
 mod in_force;
 pub mod layout;
 mod name;
 mod path;
+mod quarantined;
 mod refusal;
 mod restore;
 mod service;
 mod snapshot;
 mod space;
+mod span;
 mod state;
 mod storage;
+mod upgrade;
 mod value;
 
+pub use bounds::Bounds;
 pub use calendar::Calendar;
 pub use image::{Digest, ImageRef};
 pub use in_force::InForce;
 pub use name::{EnvironmentName, NetworkName, SecretName, UnitName};
 pub use path::{HostPath, Root};
+pub use quarantined::Quarantined;
 pub use refusal::Refusal;
 pub use restore::{Change, Restore, RestoredDisk, RestoredStack};
 pub use service::{Component, Service};
 pub use snapshot::{SnapshotId, SubvolumeUuid};
 pub use space::{Allocation, Device, Group, Profile, Room};
+pub use span::TimeSpan;
 pub use state::{
-    ActiveState, ContainerState, FileKind, FileState, HASH_LABEL, Kernel, LoadState, NetworkState, PlaceState,
-    PodmanState, RolePassword, SecretState, SubvolumeState, UnitState,
+    ActiveState, ContainerRun, ContainerState, FileKind, FileState, HASH_LABEL, Kernel, LoadState, NetworkState,
+    PlaceState, PodmanState, RolePassword, SecretState, SubvolumeState, UnitState,
 };
 pub use storage::{Subvolume, Tree};
+pub use upgrade::{Phase, Side, Upgrade};
 pub use value::{CpuQuota, DatabaseStorage, MemorySize, PostgresMajor, Release, Subnet, TimeZone};
 
 /// Why a text is not the value it should be.

@@ -40,9 +40,28 @@ pub struct ContainerState {
     pub hash: Option<String>,
 }
 
+/// A container that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerRun {
+    /// Its identity: another one at every start.
+    pub id: String,
+    /// Its first process.
+    pub pid: u32,
+    /// When it was started, in Podman's words: a container that Podman itself started again keeps its identity.
+    pub started: String,
+    /// `healthy`, `starting`, `unhealthy`; none where nothing looks.
+    pub health: Option<String>,
+    /// The networks that it is on.
+    pub networks: BTreeSet<String>,
+}
+
 /// A network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkState {
+    /// What kind it is: `bridge`, `macvlan` and others.
+    pub driver: String,
+    /// Its interface on the host.
+    pub interface: String,
     /// Without a way out.
     pub internal: bool,
     /// Its subnets.

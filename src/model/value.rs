@@ -174,6 +174,31 @@ checked_text!(TimeZone);
 #[serde(try_from = "String", into = "String")]
 pub struct Release(semver::Version);
 
+impl Release {
+    /// The first of its numbers. Immich's server goes up by one of these at a time.
+    pub const fn major(&self) -> u64 {
+        self.0.major
+    }
+
+    /// Whether it is a release candidate or the like, which nobody gets without asking for it.
+    pub fn is_early(&self) -> bool {
+        !self.0.pre.is_empty()
+    }
+
+    /// Whether an image with this tag is of it: the tag itself, or one with a variant behind it (`v3.2.2-rocm`).
+    pub fn is_of(&self, tag: &str) -> bool {
+        tag.strip_prefix(&self.to_string()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    }
+
+    /// What could be the next: the next patch, the next minor and the next major release.
+    pub fn successors(&self) -> [Self; 3] {
+        let semver::Version { major, minor, patch, .. } = self.0;
+        let patch = if self.is_early() { patch } else { patch + 1 };
+        [(major, minor, patch), (major, minor + 1, 0), (major + 1, 0, 0)]
+            .map(|(major, minor, patch)| Self(semver::Version::new(major, minor, patch)))
+    }
+}
+
 impl FromStr for Release {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
@@ -233,5 +258,17 @@ mod tests {
         assert!("Europe/Oslo".parse::<TimeZone>().is_ok());
         assert_eq!("17\n".parse::<PostgresMajor>().unwrap().get(), 17);
         assert!("13".parse::<PostgresMajor>().is_err());
+    }
+
+    #[test]
+    fn a_release_knows_its_tags_and_what_may_follow() {
+        let release = |text: &str| text.parse::<Release>().unwrap();
+        for (tag, of_it) in
+            [("v3.2.2", true), ("v3.2.2-rocm", true), ("v3.2.20", false), ("v3.2", false), ("v3", false), ("", false)]
+        {
+            assert_eq!(release("v3.2.2").is_of(tag), of_it, "{tag}");
+        }
+        assert_eq!(release("v3.2.2").successors().map(|next| next.to_string()), ["v3.2.3", "v3.3.0", "v4.0.0"]);
+        assert_eq!(release("v4.0.0-rc.1").successors().map(|next| next.to_string()), ["v4.0.0", "v4.1.0", "v5.0.0"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalogue;
+use crate::catalogue::Catalogue;
 use crate::model::{Release, Subvolume};
 
 /// What goes back of what a snapshot holds: all of it, or what was asked for. The queue is of the database's moment.
@@ -16,8 +16,8 @@ pub fn parts(holds: &BTreeSet<Subvolume>, only: &[Subvolume]) -> BTreeSet<Subvol
 
 /// Whether a database of release `then` may be opened by release `now`: migrations go forward only, and only between
 /// releases that are known.
-pub fn may_open(then: &Release, now: &Release) -> bool {
-    then == now || (then < now && [then, now].iter().all(|release| catalogue::find(release).is_some()))
+pub fn may_open(catalogue: &Catalogue, then: &Release, now: &Release) -> bool {
+    then == now || (then < now && [then, now].iter().all(|release| catalogue.find(release).is_some()))
 }
 
 /// What does not fit together afterwards, where not all goes back.
@@ -82,8 +82,9 @@ mod tests {
     #[test]
     fn a_database_is_opened_by_its_release_and_by_known_newer_ones() {
         let release = |text: &str| text.parse::<Release>().unwrap();
-        let known = catalogue::releases();
-        let (newest, older) = (&known[0].release, &known[1].release);
+        let known = Catalogue::embedded();
+        let may_open = |then: &Release, now: &Release| super::may_open(&known, then, now);
+        let (newest, older) = (&known.releases()[0].release, &known.releases()[1].release);
         assert!(may_open(older, newest) && may_open(newest, newest));
         assert!(!may_open(newest, older));
         assert!(!may_open(older, &release("v99.0.0")));

@@ -3,8 +3,10 @@
 //! Knows no clock, no file, no bus, no async. The same input gives the same plan, to the letter; the
 //! apply decides nothing that could have been decided here.
 
+pub mod door;
 mod first_start;
 pub mod going_back;
+pub mod health;
 mod images;
 mod networks;
 pub mod newest;
@@ -18,6 +20,7 @@ mod step;
 mod storage;
 mod timers;
 mod units;
+pub mod upgrade;
 
 pub use observed::{Observed, Unreachable};
 pub use services::{Wanted, wanted};

@@ -29,6 +29,9 @@ pub struct Generation {
     pub images: BTreeMap<Service, ImageRef>,
     /// Every file that the agent wrote, by path.
     pub files: BTreeMap<HostPath, String>,
+    /// The data at its end, where an upgrade took a snapshot of it: what to go back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotId>,
     /// The restore that brought its configuration back, where the files said something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<Restored>,
@@ -73,6 +76,13 @@ pub fn mends(last: Option<&Generation>) -> &'static str {
     if restored { "systemctl restart photos-agent" } else { "photos-agent apply" }
 }
 
+/// What is looked for among many; the rest is skipped.
+#[derive(Deserialize)]
+struct Way {
+    #[serde(default)]
+    snapshot: Option<SnapshotId>,
+}
+
 /// The records on disk.
 #[derive(Debug)]
 pub struct Generations {
@@ -113,6 +123,25 @@ impl Generations {
         Ok(generation.number)
     }
 
+    /// Writes down which snapshot holds the data at the end of one of them.
+    pub fn attach(&self, number: u32, snapshot: &SnapshotId) -> Result<(), RecordError> {
+        let Some(generation) = self.get(number)? else { return Ok(()) };
+        write(&self.path(number), &Generation { snapshot: Some(snapshot.clone()), ..generation })
+    }
+
+    /// The newest so many with a snapshot of their data, newest first.
+    pub fn ways_back(&self, limit: usize) -> Result<Vec<(u32, SnapshotId)>, RecordError> {
+        let mut found = Vec::new();
+        for number in self.numbers()?.into_iter().rev() {
+            let way = read::<Way>(&self.path(number))?.and_then(|way| way.snapshot);
+            found.extend(way.map(|snapshot| (number, snapshot)));
+            if found.len() >= limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     fn path(&self, number: u32) -> PathBuf {
         // Six digits, so that names sort as numbers do.
         self.folder.join(format!("{number:06}.json"))
@@ -137,6 +166,7 @@ mod tests {
             config: texts("then"),
             images: BTreeMap::new(),
             files: BTreeMap::new(),
+            snapshot: None,
             restored: out_of_force
                 .map(|out_of_force| Restored { snapshot: "20261121T144512Z".parse().unwrap(), out_of_force }),
         }
@@ -153,6 +183,25 @@ mod tests {
         assert_eq!(mends(Some(&restored)), "systemctl restart photos-agent");
         assert!([None, Some(&generation(None))].iter().all(|last| mends(*last) == "photos-agent apply"));
         assert!(restored.note().unwrap().contains("photos-agent apply") && generation(None).note().is_none());
+    }
+
+    #[test]
+    fn the_newest_ways_back_are_found_and_no_other_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let generations = Generations::new(&Root::new(folder.path()));
+        assert_eq!(generations.ways_back(2).unwrap(), []);
+        for (number, zone) in [(1, "a"), (2, "b"), (3, "c"), (4, "d")] {
+            assert_eq!(generations.record(Generation { config: texts(zone), ..generation(None) }).unwrap(), number);
+        }
+        let id = |day: u32| format!("202611{day:02}T020000Z").parse::<SnapshotId>().unwrap();
+        for number in [1, 2, 4] {
+            generations.attach(number, &id(number)).unwrap();
+        }
+        generations.attach(9, &id(9)).unwrap();
+        assert_eq!(generations.ways_back(2).unwrap(), [(4, id(4)), (2, id(2))]);
+        // The same state, with or without.
+        assert_eq!(generations.record(Generation { config: texts("d"), ..generation(None) }).unwrap(), 4);
+        assert_eq!(generations.ways_back(1).unwrap(), [(4, id(4))]);
     }
 
     #[test]

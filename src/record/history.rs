@@ -115,7 +115,7 @@ impl History {
     fn lines(&self) -> Result<Vec<Line>, RecordError> {
         let text = self.text()?;
         if let Some(head) = heads(&text).find(|head| head.schema > SCHEMA) {
-            return Err(RecordError::Newer { path: self.path.clone(), found: head.schema });
+            return Err(RecordError::Newer { path: self.path.clone(), found: head.schema, known: SCHEMA });
         }
         Ok(text.lines().filter_map(read).collect())
     }

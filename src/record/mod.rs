@@ -13,7 +13,9 @@ mod manifest;
 mod pending;
 mod places;
 mod proof;
+mod quarantine;
 mod role;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +31,9 @@ pub use manifest::{DatabaseFacts, MANIFEST, Manifest, Part, Snapshots, TEXTS};
 pub use pending::Pending;
 pub use places::{Places, add_places, places};
 pub use proof::{Check, Finding, PROOF, Proof, ROWS, START, Sample, Trial, Trials, add_trial, trials};
+pub use quarantine::{add_quarantined, lift_quarantine, quarantine};
 pub use role::{role_password, set_role_password};
+pub use upgrade::{End, Upgraded, last_upgrade, set_last_upgrade};
 
 use crate::host::files::{self, FileError};
 use crate::model::Root;
@@ -59,13 +63,18 @@ pub enum RecordError {
     /// A restore has to be finished first.
     #[error("operation {0}, a restore, was begun and not ended")]
     Restoring(u64),
+    /// An upgrade has to be finished first.
+    #[error("operation {0}, an upgrade, was begun and not ended")]
+    Upgrading(u64),
     /// Written by a newer agent.
-    #[error("{} has format {found}, this photos-agent knows up to {SCHEMA}: install the newer version again", path.display())]
+    #[error("{} has format {found}, this photos-agent knows up to {known}: install the newer version again", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
         /// Its format.
         found: u32,
+        /// The newest that is known.
+        known: u32,
     },
 }
 
@@ -74,14 +83,14 @@ impl RecordError {
     pub fn remedy(&self) -> Option<String> {
         let path = match self {
             Self::Damaged { path, .. } => path,
-            Self::Restoring(_) => return Some(pending::RESOLVE.to_owned()),
+            Self::Restoring(_) | Self::Upgrading(_) => return Some(pending::RESOLVE.to_owned()),
             Self::File(_) | Self::Newer { .. } => return None,
         };
         let after = if path.ends_with(PENDING.trim_start_matches('/')) {
             // Whether it was us who stopped the stack was written there, and only there.
             " && systemctl start photos.target"
         } else if path.ends_with("images.lock") {
-            " (tags are asked for anew)"
+            " (what ran last goes on)"
         } else {
             ""
         };
@@ -100,15 +109,20 @@ fn state(root: &Root, name: &str) -> PathBuf {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
-    let Some(text) = files::read(path)? else { return Ok(None) };
-    parse(path, &text).map(Some)
+    read_up_to(SCHEMA, path)
 }
 
-fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, RecordError> {
+/// The same of a file whose format has grown further.
+fn read_up_to<T: DeserializeOwned>(schema: u32, path: &Path) -> Result<Option<T>, RecordError> {
+    let Some(text) = files::read(path)? else { return Ok(None) };
+    parse(schema, path, &text).map(Some)
+}
+
+fn parse<T: DeserializeOwned>(schema: u32, path: &Path, text: &str) -> Result<T, RecordError> {
     let damaged = |source| RecordError::Damaged { path: path.to_owned(), source };
     let format: Format = serde_json::from_str(text).map_err(damaged)?;
-    if format.schema > SCHEMA {
-        return Err(RecordError::Newer { path: path.to_owned(), found: format.schema });
+    if format.schema > schema {
+        return Err(RecordError::Newer { path: path.to_owned(), found: format.schema, known: schema });
     }
     serde_json::from_str(text).map_err(damaged)
 }
@@ -131,15 +145,15 @@ mod tests {
         let root = Root::new(folder.path());
         for (name, then) in [
             ("pending", "photos-agent apply && systemctl start photos.target"),
-            ("images.lock", "photos-agent apply (tags are asked for anew)"),
+            ("images.lock", "photos-agent apply (what ran last goes on)"),
             ("places.json", "photos-agent apply"),
         ] {
             let path = state(&root, name);
-            let error = parse::<Format>(&path, "{").unwrap_err();
+            let error = parse::<Format>(SCHEMA, &path, "{").unwrap_err();
             let path = path.display();
             assert_eq!(error.remedy(), Some(format!("mv {path} {path}.aside, then: {then}")));
         }
-        let newer = parse::<Format>(&state(&root, "pending"), r#"{"schema": 99}"#).unwrap_err();
+        let newer = parse::<Format>(SCHEMA, &state(&root, "pending"), r#"{"schema": 99}"#).unwrap_err();
         assert_eq!(newer.remedy(), None, "{newer}");
     }
 }

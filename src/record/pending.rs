@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::files;
 use crate::model::layout::PENDING;
-use crate::model::{Restore, Root};
-use crate::record::{Generation, RecordError, SCHEMA, StepRecord, read, write};
+use crate::model::{Restore, Root, Upgrade};
+use crate::record::{Generation, RecordError, SCHEMA, StepRecord, read_up_to, write};
+
+/// The format of a journal with an upgrade: an agent that knows nothing of those must not take it for something else.
+const WITH_UPGRADE: u32 = SCHEMA + 1;
 
 /// How commands on snapshots begin.
 const SNAPSHOT: &str = "photos-agent snapshot";
@@ -41,6 +44,9 @@ pub struct Pending {
     /// What goes back, from before the first change of a restore until it is whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Restore>,
+    /// From what to what an upgrade goes, from before its first change until it is whole or undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Upgrade>,
     /// Steps so far; the last one without a time had begun.
     pub steps: Vec<StepRecord>,
 }
@@ -56,13 +62,18 @@ impl Pending {
 
     /// The open operation, if there is one.
     pub fn read(root: &Root) -> Result<Option<Self>, RecordError> {
-        read(&Self::path(root))
+        read_up_to(WITH_UPGRADE, &Self::path(root))
     }
 
     /// Whether it is one on snapshots, which the next one takes up: all that it can have left is debris, or a deletion that
     /// goes on. A restore is none: it holds the services, or has stopped them.
     pub fn is_of_snapshots(&self) -> bool {
-        self.command.starts_with(SNAPSHOT) && !self.holds && !self.stack_was_stopped && self.restore.is_none()
+        self.command.starts_with(SNAPSHOT) && !self.holds && !self.stack_was_stopped && !self.goes_back_or_on()
+    }
+
+    /// Whether it is a restore or an upgrade: it goes on with its own configuration, before anything else.
+    pub const fn goes_back_or_on(&self) -> bool {
+        self.restore.is_some() || self.upgrade.is_some()
     }
 
     /// The command that finishes it. A restore may have put the configuration files out of force, which `apply` would put
@@ -71,13 +82,14 @@ impl Pending {
         if self.is_of_snapshots() {
             return if self.command == PRUNE { PRUNE } else { SNAPSHOT };
         }
-        let held = self.restore.is_some() || last.is_some_and(|last| last.restored.is_some());
+        let held = self.goes_back_or_on() || last.is_some_and(|last| last.restored.is_some());
         if held { RESOLVE } else { "photos-agent apply" }
     }
 
     /// Writes it, durable on return.
     pub fn write(&self, root: &Root) -> Result<(), RecordError> {
-        write(&Self::path(root), &Self { schema: SCHEMA, ..self.clone() })
+        let schema = if self.upgrade.is_some() { WITH_UPGRADE } else { SCHEMA };
+        write(&Self::path(root), &Self { schema, ..self.clone() })
     }
 
     /// Closes it.
@@ -105,6 +117,7 @@ mod tests {
             stack_was_stopped,
             holds,
             restore: None,
+            upgrade: None,
             steps,
         }
     }
@@ -134,6 +147,7 @@ mod tests {
             config: std::collections::BTreeMap::new(),
             images: std::collections::BTreeMap::new(),
             files: std::collections::BTreeMap::new(),
+            snapshot: None,
             restored,
         };
         let plain = generation(None);

@@ -14,7 +14,7 @@ use crate::host::subvolume::{self, Shot};
 use crate::host::{Host, files, lock};
 use crate::model::{Root, SnapshotId, Subvolume, UnitName};
 use crate::plan::Gate;
-use crate::record::{Manifest, Outcome, Part, Snapshots};
+use crate::record::{DatabaseFacts, Manifest, Outcome, Part, Snapshots};
 use crate::snapshot::debris::{refuse_missing, remove_all};
 use crate::snapshot::frozen::{refuse_frozen, refuse_outside, running, settle, shoot_frozen, shoot_stopped};
 use crate::snapshot::holes::holes;
@@ -34,6 +34,8 @@ pub struct Request {
     pub command: String,
     /// Who gave it.
     pub by: String,
+    /// What the database said of itself before it was stopped for this; else it is asked.
+    pub database: Option<DatabaseFacts>,
 }
 
 /// A part: what it is, and where.
@@ -49,7 +51,6 @@ pub async fn create(host: &Host, request: &Request, progress: &mut dyn Progress)
     refuse_open_operation(&host.root, "so that a snapshot would be of something half-done")?;
     refuse_frozen(host).await?;
     let applied = Applied::read(&host.root)?;
-    let snapshots = applied.snapshots(&host.root);
     refuse_missing(&host.root, &applied.desired.disks)?;
     refuse_full(&host.root, &applied.desired.disks)?;
     remove_debris(&host.root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
@@ -57,26 +58,41 @@ pub async fn create(host: &Host, request: &Request, progress: &mut dyn Progress)
     if let Err(error) = remove_abandoned(host, &applied).await {
         tracing::warn!("what `snapshot verify` left is still there: {}", crate::observe::chain(&error));
     }
+    let mut operation = Operation::begin(&host.root, &request.command)?;
+    let taken = create_within(host, &applied, &mut operation, request, Gate::Open, progress).await;
+    match &taken {
+        Ok(_) => operation.finish(Outcome::Done, Some(applied.generation.number))?,
+        Err(error) => operation.finish(Outcome::Failed(crate::observe::chain(error)), None)?,
+    };
+    taken
+}
+
+/// Takes one as a step of an operation.
+pub async fn create_within(
+    host: &Host,
+    applied: &Applied,
+    operation: &mut Operation<'_>,
+    request: &Request,
+    gate: Gate,
+    progress: &mut dyn Progress,
+) -> Result<Manifest, ApplyError> {
+    let snapshots = applied.snapshots(&host.root);
     let now = Timestamp::now();
     let taken = snapshots.names()?;
     let is_free = |number: &u32| !taken.contains(&SnapshotId::of(now, *number));
     let id = SnapshotId::of(now, (1..u32::MAX).find(is_free).unwrap_or(u32::MAX));
 
-    let mut operation = Operation::begin(&host.root, &request.command)?;
     let step = format!("take snapshot {id}");
     progress.hear(Event::Step { step: &step, reason: &request.reason });
-    let begun = operation.begin_step(step.clone(), &request.reason, Gate::Open, false)?;
-    let places = places(&host.root, &applied, &id, request.whole);
-    match take(host, &applied, &snapshots, &places, &id, request).await {
+    let begun = operation.begin_step(step.clone(), &request.reason, gate, false)?;
+    let places = places(&host.root, applied, &id, request.whole);
+    match take(host, applied, &snapshots, &places, &id, request).await {
         Ok(manifest) => {
             operation.step_done(begun);
-            operation.finish(Outcome::Done, Some(applied.generation.number))?;
             Ok(manifest)
         }
         Err(source) => {
-            let reason = crate::observe::chain(&source);
             throw_away(&host.root, &applied.desired.disks, &snapshots, &id);
-            operation.finish(Outcome::Failed(reason), None)?;
             Err(ApplyError::Step { step, source: Box::new(source) })
         }
     }
@@ -122,7 +138,7 @@ async fn take(
     let holes = holes(&host.root, &applied.desired.disks, |part| places.iter().any(|place| place.part == part))?;
     let services: Vec<UnitName> = applied.desired.services.iter().map(|service| service.unit.clone()).collect();
     let systemd = host.systemd().await?;
-    let database = database::checkpoint(&settle(systemd, &services).await?).await;
+    let database = database::checkpoint(&settle(systemd, &services).await?).await.or_else(|| request.database.clone());
     for disk in &applied.desired.disks {
         files::commit(&host.root.join(disk.base.as_path())).await?;
     }

@@ -50,7 +50,7 @@ pub fn remove_debris(root: &Root, applied: &Applied) -> Result<Vec<SnapshotId>, 
 }
 
 /// Refuses where a disk is away: neither what is there nor what is whole can be told then.
-pub(super) fn refuse_missing(root: &Root, disks: &[Disk]) -> Result<(), ApplyError> {
+pub fn refuse_missing(root: &Root, disks: &[Disk]) -> Result<(), ApplyError> {
     let mut refusals = Vec::new();
     for disk in disks {
         if !has_live(root, disk).map_err(|error| failed("look at what is live", error))? {

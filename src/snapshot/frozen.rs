@@ -136,7 +136,7 @@ async fn release(systemd: &Systemd, slice: &UnitName, freezer: &Freezer) -> Resu
 
 /// Refuses where somebody else has stopped the services: whatever is asked of them waits for ever, and their thaw would
 /// come in the middle.
-pub(super) async fn refuse_frozen(host: &Host) -> Result<(), ApplyError> {
+pub async fn refuse_frozen(host: &Host) -> Result<(), ApplyError> {
     let slice = UnitName::constant(SLICE);
     let systemd = host.systemd().await.map_err(|error| failed("look at the services", error))?;
     if !systemd.is_frozen(&slice).await.map_err(|error| failed("look at the services", error))? {

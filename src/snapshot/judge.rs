@@ -8,8 +8,11 @@ use jiff::tz::TimeZone;
 use crate::config::Keep;
 use crate::model::{Root, SnapshotId};
 use crate::plan::retention::{Candidate, Need, Verdict, retain};
-use crate::record::{Found, Generation, Pending, RecordError, Snapshots, trials};
+use crate::record::{Found, Generation, Generations, Pending, RecordError, Snapshots, trials};
 use crate::snapshot::Applied;
+
+/// The data of how many earlier generations is kept to roll back to: that of the upgrade before, and of the one before that.
+const WAYS_BACK: usize = 2;
 
 /// A decision on each snapshot, and what it came to.
 #[derive(Debug)]
@@ -34,7 +37,14 @@ struct Claims {
 /// What the policy that was applied says of each snapshot; changes nothing.
 pub fn judge(root: &Root, applied: &Applied, found: Vec<(SnapshotId, Found)>) -> Result<Pruned, RecordError> {
     let proven = proven(root, &applied.snapshots(root), &found)?;
-    let claims = Claims { proven, needed: needed(Pending::read(root)?.as_ref(), &applied.generation) };
+    let claims = Claims {
+        proven,
+        needed: needed(
+            Pending::read(root)?.as_ref(),
+            &applied.generation,
+            &Generations::new(root).ways_back(WAYS_BACK)?,
+        ),
+    };
     Ok(decide(found, &claims, &applied.loaded.settings.snapshots.keep, Timestamp::now()))
 }
 
@@ -56,12 +66,17 @@ fn proven(
     snapshots.proven(ids())
 }
 
-/// What an unfinished restore goes back to, and what the configuration in force came back with.
-fn needed(open: Option<&Pending>, last: &Generation) -> Vec<(SnapshotId, Need)> {
-    let operation = open.and_then(|open| Some((open.restore.as_ref()?.snapshot.clone(), Need::Operation(open.id))));
+/// What an unfinished restore or upgrade goes back to, what the configuration in force came back with, and what one may roll
+/// back to.
+fn needed(open: Option<&Pending>, last: &Generation, ways_back: &[(u32, SnapshotId)]) -> Vec<(SnapshotId, Need)> {
+    let restore = open.and_then(|open| Some((open.restore.as_ref()?.snapshot.clone(), Need::Operation(open.id))));
+    let upgrade =
+        open.and_then(|open| Some((open.upgrade.as_ref()?.phase.snapshot()?.clone(), Need::Operation(open.id))));
+    let operation = restore.or(upgrade);
     let restored = last.restored.as_ref();
     let generation = restored.map(|restored| (restored.snapshot.clone(), Need::Generation(last.number)));
-    operation.into_iter().chain(generation).collect()
+    let ways_back = ways_back.iter().map(|(number, snapshot)| (snapshot.clone(), Need::Generation(*number)));
+    operation.into_iter().chain(generation).chain(ways_back).collect()
 }
 
 fn decide(found: Vec<(SnapshotId, Found)>, claims: &Claims, keep: &Keep, now: Timestamp) -> Pruned {
@@ -135,17 +150,21 @@ mod tests {
             config: BTreeMap::new(),
             images: BTreeMap::new(),
             files: BTreeMap::new(),
+            snapshot: None,
             restored,
         };
         let text = r#"{"schema":1,"id":9,"command":"photos-agent restore","started":"2026-01-01T00:00:00Z","agent":"0",
             "stack_was_stopped":false,"steps":[]}"#;
         let open: Pending = serde_json::from_str(text).unwrap();
-        assert_eq!(needed(Some(&open), &generation(None)), []);
+        assert_eq!(needed(Some(&open), &generation(None), &[]), []);
         let restore = Restore { snapshot: id(OLD), operation: 9, disks: Vec::new(), stack: None };
         let restoring = Pending { restore: Some(restore), ..open };
         let restored = Restored { snapshot: id(MIDDLE), out_of_force: BTreeMap::new() };
-        let needed = needed(Some(&restoring), &generation(Some(restored)));
-        assert_eq!(needed, [(id(OLD), Need::Operation(9)), (id(MIDDLE), Need::Generation(7))]);
+        let needed = needed(Some(&restoring), &generation(Some(restored)), &[(3, id(NEW))]);
+        assert_eq!(
+            needed,
+            [(id(OLD), Need::Operation(9)), (id(MIDDLE), Need::Generation(7)), (id(NEW), Need::Generation(3))]
+        );
 
         let keep = Keep { last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0 };
         let now = "2026-11-22T00:00:00Z".parse().unwrap();

@@ -24,14 +24,14 @@ use crate::observe::{FactsError, facts};
 use crate::record::{Generation, Generations, Pending, Snapshots};
 use crate::stack::{self, Desired, Disk};
 
-pub use create::{Request, create};
-pub use debris::{remove_debris, tidy};
+pub use create::{Request, create, create_within};
+pub use debris::{refuse_missing, remove_debris, tidy};
 pub use delete::{Doomed, delete, prune};
-pub use frozen::thaw;
+pub use frozen::{refuse_frozen, thaw};
 pub use holes::{holes, name_holes};
 pub use judge::{Pruned, judge, why_left};
 pub use latest::{latest, passed_over};
-pub use restore::{ImageChange, Prospect, ReleaseChange, Wish, foresee, restore};
+pub use restore::{ImageChange, Prospect, ReleaseChange, Wish, foresee, refuse_unexchangeable, restore, way_back};
 pub use room::refuse_full;
 pub use sizes::Sizes;
 pub use verify::{Which, hold_alone, remove_abandoned, verify};
@@ -83,7 +83,7 @@ impl Applied {
 
 /// Refuses while another operation is half-done, and says `what` that means here. One on snapshots is taken up by the
 /// next one: all that it can have left is debris, or a deletion that goes on.
-fn refuse_open_operation(root: &Root, what: &str) -> Result<(), ApplyError> {
+pub fn refuse_open_operation(root: &Root, what: &str) -> Result<(), ApplyError> {
     let Some(open) = Pending::read(root)? else { return Ok(()) };
     if open.is_of_snapshots() {
         return Ok(());

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{Facts, Refusal};
-use crate::catalogue::{self, Entry};
+use crate::catalogue::Entry;
 use crate::config::Settings;
-use crate::model::{Component, Digest, ImageRef, InForce, PostgresMajor, Release, Service};
+use crate::model::{Component, Digest, ImageRef, InForce, PostgresMajor, Service};
 
 /// The images of all services, and the catalogue's entry that they belong to.
-pub(super) struct Images {
-    entry: &'static Entry,
+pub(super) struct Images<'a> {
+    entry: &'a Entry,
     /// The cluster's major version, which decides where its data is mounted.
     pub(super) major: PostgresMajor,
     /// As they are written.
@@ -18,7 +18,7 @@ pub(super) struct Images {
     pub(super) wish: Option<InForce>,
 }
 
-impl Images {
+impl Images<'_> {
     /// What `service` runs.
     pub(super) fn run(&self, service: Service, lock: &BTreeMap<ImageRef, Digest>) -> ImageRef {
         let written = self.runs.written.get(&service.component()).unwrap_or(&self.entry.server);
@@ -29,15 +29,14 @@ impl Images {
     }
 
     /// The command that tells whether `service` is healthy.
-    pub(super) fn health(&self, service: Service) -> &'static str {
-        // The catalogue's own test proves that every entry has all of them.
+    pub(super) fn health(&self, service: Service) -> &str {
+        // The catalogue refuses an entry that lacks one.
         self.entry.health.get(&service).map_or("false", String::as_str)
     }
 }
 
 /// Chooses the images for these settings and the cluster on disk.
-pub(super) fn choose(settings: &Settings, facts: &Facts) -> Result<Images, Refusal> {
-    let newest = catalogue::releases().first();
+pub(super) fn choose<'a>(settings: &'a Settings, facts: &Facts) -> Result<Images<'a>, Refusal> {
     let wished = entry(settings).ok_or_else(|| unknown_release(settings));
     let Some(runs) = &facts.in_force else {
         let entry = wished?;
@@ -46,7 +45,7 @@ pub(super) fn choose(settings: &Settings, facts: &Facts) -> Result<Images, Refus
         return Ok(Images { entry, major, runs, wish: None });
     };
     // What runs goes on to run, whatever this catalogue knows of it.
-    let entry = nearest(catalogue::releases(), &runs.release).or(newest).ok_or_else(|| unknown_release(settings))?;
+    let entry = settings.catalogue.nearest(&runs.release).ok_or_else(|| unknown_release(settings))?;
     let major = major(settings, facts, entry)?;
     let wish = wished.and_then(|entry| wish(settings, entry, major)).ok();
     let mut written = wish.as_ref().map(|wish| wish.written.clone()).unwrap_or_default();
@@ -79,15 +78,11 @@ fn wish(settings: &Settings, entry: &Entry, major: PostgresMajor) -> Result<InFo
 
 /// The catalogue's entry. For a release that it lacks, whose server and machine learning the operator named, that of
 /// the nearest release: the other images and the health commands seldom change from one release to the next.
-fn entry(settings: &Settings) -> Option<&'static Entry> {
+fn entry(settings: &Settings) -> Option<&Entry> {
     let version = &settings.immich.version;
     let named = [Component::Server, Component::Ml].iter().all(|component| settings.images.contains_key(component));
-    catalogue::find(version).or_else(|| nearest(catalogue::releases(), version).filter(|_| named))
-}
-
-/// The newest release that is not newer than `version`, else the newest of all. `entries` is newest first.
-fn nearest<'a>(entries: &'a [Entry], version: &Release) -> Option<&'a Entry> {
-    entries.iter().find(|entry| entry.release <= *version).or_else(|| entries.first())
+    let catalogue = &settings.catalogue;
+    catalogue.find(version).or_else(|| catalogue.nearest(version).filter(|_| named))
 }
 
 /// The major version: the cluster's on disk, else the operator's, else that of the operator's image, else the
@@ -125,7 +120,7 @@ fn major_of(image: &ImageRef) -> Option<PostgresMajor> {
 }
 
 fn unknown_release(settings: &Settings) -> Refusal {
-    let known = catalogue::releases().iter().map(|entry| entry.release.to_string()).collect::<Vec<_>>();
+    let known = settings.catalogue.names();
     Refusal::new(
         "immich.version",
         format!("This photos-agent does not know Immich {}.", settings.immich.version),
@@ -156,19 +151,4 @@ fn no_image(major: PostgresMajor, entry: &Entry) -> Refusal {
         format!("Immich {} has no image with PostgreSQL {major} in the catalogue.", entry.release),
         "Name an image that has it: `postgres = \"...\"` in [images].",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_release_goes_by_the_one_before_it() {
-        let releases = catalogue::releases();
-        let nearest = |text: &str| nearest(releases, &text.parse().unwrap()).unwrap().release.to_string();
-        assert_eq!(nearest("v3.1.9"), "v3.1.0");
-        assert_eq!(nearest("v3.1.0"), "v3.1.0");
-        assert_eq!(nearest("v99.0.0"), releases[0].release.to_string());
-        assert_eq!(nearest("v0.0.1"), releases[0].release.to_string());
-    }
 }

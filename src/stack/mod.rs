@@ -30,7 +30,8 @@ use crate::model::{
 use images::Images;
 use places::Places;
 
-pub use postgres::{CHECKPOINT, NO_STATEMENT, password_statement, session};
+pub use postgres::{CHECKPOINT, NO_STATEMENT, VITALS, assets_since, dump, password_statement, session};
+pub use server::PORT as SERVER_PORT;
 pub use unit::MARKER;
 
 /// Where the agent's quadlets lie.
@@ -247,7 +248,7 @@ fn unfit(what: &str) -> impl Fn(Invalid) -> Refusal {
 struct Context<'a> {
     settings: &'a Settings,
     facts: &'a Facts,
-    images: Images,
+    images: Images<'a>,
     places: Places,
 }
 

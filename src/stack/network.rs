@@ -4,6 +4,7 @@ use super::unit::{Unit, plain_file};
 use super::{
     Context, DesiredFile, DesiredNetwork, FIREWALL_CHAINS, FIREWALL_RULES, FIREWALL_TABLE, QUADLETS, Refusal, UNITS,
 };
+use crate::model::layout::DOORS;
 use crate::model::{HostPath, Invalid, NetworkName, Service, Subnet, UnitName};
 use crate::quadlet::{OnFailure, Value};
 
@@ -108,6 +109,7 @@ fn firewall_rules(subnet: Subnet) -> String {
     let bridge = INNER_NETWORK.1;
     let [input, forward] = FIREWALL_CHAINS;
     let gateway = subnet.gateway();
+    let doors = DOORS.replacen("doors", "[d]oors", 1);
     format!(
         "\
 # Loaded by photos-firewall.service and before each container. Made, deleted and made again in one transaction: there is no moment without it.
@@ -134,6 +136,9 @@ table inet {FIREWALL_TABLE} {{
 \t\toifname \"{bridge}\" drop
 \t}}
 }}
+
+# Closed doors, where there is such a file: it is there until an upgrade is committed. A pattern may match nothing.
+include \"{doors}\"
 "
     )
 }

@@ -65,19 +65,31 @@ pub fn password_statement(password: &str) -> String {
     format!("\\set password '{quoted}'\n{SET_PASSWORD}\n")
 }
 
-/// For [`session`]: has the database write out all that it holds in memory, then has it say of itself what
-/// belongs into a manifest, in a JSON document a line.
-pub const CHECKPOINT: &str = r"\pset tuples_only on
+/// What a database says of itself, for a manifest and for whoever judges it: a JSON document a line.
+macro_rules! vitals {
+    ($first:literal) => {
+        concat!(
+            r"\pset tuples_only on
 \pset format unaligned
-CHECKPOINT;
-SELECT json_build_object('version', current_setting('server_version'), 'checksums', current_setting('data_checksums') = 'on',
+",
+            $first,
+            r"SELECT json_build_object('version', current_setting('server_version'), 'checksums', current_setting('data_checksums') = 'on',
  'checksum_failures', (SELECT coalesce(sum(checksum_failures), 0)::bigint FROM pg_stat_database));
 \connect immich
 SELECT to_regclass('kysely_migrations') IS NOT NULL AS migrated \gset
 \if :migrated
 SELECT json_build_object('migration', name) FROM kysely_migrations ORDER BY timestamp DESC, name DESC LIMIT 1;
 \endif
-";
+"
+        )
+    };
+}
+
+/// For [`session`]: has the database say of itself what belongs into a manifest, in a JSON document a line.
+pub const VITALS: &str = vitals!("");
+
+/// The same, after it has written out all that it holds in memory.
+pub const CHECKPOINT: &str = vitals!("CHECKPOINT;\n");
 
 /// Podman's arguments for a session in the database's container that reads statements from standard input.
 pub fn session(container: &str) -> Vec<String> {
@@ -89,6 +101,23 @@ pub fn session(container: &str) -> Vec<String> {
     let patience = "--env=PGCONNECT_TIMEOUT=30";
     let exec = ["exec", "--interactive", "--user=postgres", &options, patience, container];
     exec.into_iter().chain(psql).chain(database).map(str::to_owned).collect()
+}
+
+/// For [`session`]: how many photographs and videos the database has had since a moment, as a number on the last line. The
+/// moment is one of ours, as RFC 3339 has it.
+pub fn assets_since(moment: &str) -> String {
+    format!(
+        "\\pset tuples_only on\n\\pset format unaligned\n\\connect immich\n\
+         SELECT to_regclass('asset') IS NOT NULL AS known \\gset\n\\if :known\n\
+         SELECT count(*) FROM asset WHERE \"createdAt\" > '{moment}';\n\\endif\n"
+    )
+}
+
+/// Podman's arguments for the database as text of PostgreSQL's own, compressed, on standard output.
+pub fn dump(container: &str) -> Vec<String> {
+    let exec = ["exec", "--user=postgres", container];
+    let dump = ["pg_dump", "--username=postgres", "--dbname=immich", "--format=custom"];
+    exec.into_iter().chain(dump).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::model::{Service, Subvolume};
 const BASE: &str = include_str!("../../quadlets/immich-server.container");
 
 /// The port that the server listens on in its container.
-const PORT: u16 = 2283;
+pub const PORT: u16 = 2283;
 
 pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
     let settings = context.settings;

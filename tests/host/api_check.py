@@ -40,7 +40,8 @@ def call(method, path, body=None, key=None, token=None, cookie=None, kind="appli
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, parsed(answer.read()), answer.headers
     except urllib.error.HTTPError as error:
-        return error.code, parsed(error.read()), error.headers
+        with error:
+            return error.code, parsed(error.read()), error.headers
 
 
 def parsed(content):

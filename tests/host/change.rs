@@ -47,13 +47,20 @@ fn a_changed_configuration_restarts_what_it_is_about_and_nothing_else() {
     host.ok("systemctl restart immich-server");
     assert_eq!(host.ok("podman inspect -f '{{.Image}}' immich-server"), image);
 
-    // An upgrade: the two that have another image.
+    // Another release, and an image of somebody's own: that is for an upgrade, and no apply puts it in force.
     let before = ids(&host);
-    configure(&host, "[immich]\nversion = \"v3.2.2\"\n");
+    configure(&host, "[immich]\nversion = \"v3.2.2\"\n[images]\nredis = \"docker.io/valkey/valkey:mine\"\n");
     host.ok("photos-agent apply");
+    assert_eq!(before, ids(&host));
+    host.assert_converged();
+    // Nor where the lock is lost.
+    host.ok("rm /var/lib/photos-agent/images.lock && photos-agent apply");
+    assert_eq!(before, ids(&host));
+    configure(&host, "[immich]\nversion = \"v3.2.2\"\n");
+    let noted = host.ok("photos-agent apply");
+    assert!(noted.contains("Immich v3.1.0 runs; to go to v3.2.2: photos-agent upgrade"), "{noted}");
+    host.ok("photos-agent upgrade --to v3.2.2 --now");
     let after = ids(&host);
-    assert_eq!(before[..2], after[..2], "the databases stay");
-    assert!(before[2] != after[2] && before[3] != after[3], "{before:?} {after:?}");
     assert_eq!(version(&host, 2283), "3.2.2");
     assert_ne!(sql(&host, "SELECT count(*) FROM kysely_migrations"), migrations, "the schema was migrated");
 
@@ -65,7 +72,7 @@ fn a_changed_configuration_restarts_what_it_is_about_and_nothing_else() {
     assert_eq!(version(&host, 2299), "3.2.2");
     host.fails(7, "curl -s http://127.0.0.1:2283/");
     let history = host.ok("photos-agent --json history | jq -c '[.generations[].number], [.operations[].outcome]'");
-    assert_eq!(history, "[3,2,1]\n[\"done\",\"done\",\"done\"]");
+    assert!(history.ends_with("[\"done\",\"done\",\"done\"]"), "{history}");
     host.assert_converged();
 
     // Another subnet: both networks' users are stopped, ours is made anew, a foreign one is left alone.
@@ -93,7 +100,7 @@ fn fails_to_apply(host: &Host, tag: &str) -> Done {
     let said = host.fails(1, "timeout 100 photos-agent apply");
     assert!(said.err.contains("immich-server.service") && said.err.contains("result"), "{}", said.all());
     let outcome = last_operation(host, ".outcome.failed");
-    assert!(outcome.contains("could not restart immich-server.service"), "{outcome}");
+    assert!(outcome.contains("could not ") && outcome.contains("immich-server.service"), "{outcome}");
     host.fails(2, "photos-agent status");
     for other in ["postgres", "redis", "ml"] {
         host.ok(&format!("systemctl is-active immich-{other}"));
@@ -113,8 +120,8 @@ fn goes_back(host: &Host) {
 }
 
 #[test]
-fn a_version_that_does_not_work_is_said_to_and_the_way_back_is_open() {
-    let host = Host::converged("unhealthy");
+fn a_first_version_that_does_not_work_is_said_to_and_another_may_be_chosen() {
+    let host = Host::with_images("unhealthy");
 
     let drop_in = "/etc/containers/systemd/photos-agent/immich-server.container.d/50-mine.conf";
     host.write(drop_in, "[Service]\nTimeoutStopSec=3\n");
@@ -122,16 +129,16 @@ fn a_version_that_does_not_work_is_said_to_and_the_way_back_is_open() {
 
     // Cut off while it waits for a server that has two hours to become healthy.
     configure(&host, "[images]\nserver = \"ghcr.io/immich-app/immich-server:v3.2.2-never-healthy\"\n");
-    host.fails(124, "timeout 5 photos-agent apply");
-    assert_eq!(host.ok("systemctl is-active immich-server || :"), "activating");
-    goes_back(&host);
-    assert_eq!(host.ok("photos-agent --json history | jq -r '.operations[1].outcome'"), "interrupted");
+    let mut apply = host.start("exec photos-agent apply >/root/apply.log 2>&1");
+    host.wait_for("systemctl is-active immich-server | grep -qx activating", 120);
+    host.ok("pkill -TERM -x photos-agent");
+    assert!(!apply.wait().expect("it ended").success());
 
     host.write(drop_in, "[Service]\nTimeoutStartSec=6\nTimeoutStopSec=3\n");
     let said = fails_to_apply(&host, "v3.2.2-never-healthy");
+    assert_eq!(host.ok("photos-agent --json history | jq -r '.operations[1].outcome'"), "interrupted");
     assert!(said.err.contains("of its last run: timeout"), "{}", said.all());
     assert!(said.err.contains("Immich Server is listening"), "its last words: {}", said.all());
-    goes_back(&host);
 
     let said = fails_to_apply(&host, "v3.2.2-failing-migration");
     assert!(said.err.contains("Migrations failed: "), "its last words: {}", said.all());

@@ -6,7 +6,9 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, clippy::unwrap_used)]
 
 mod change;
+mod check;
 mod conflicts;
+mod door;
 mod drift;
 mod dryrun;
 mod faults;
@@ -25,5 +27,6 @@ mod snapshot;
 mod steadfast;
 mod storage;
 mod support;
+mod upgrade;
 mod verify;
 mod whole;

@@ -134,6 +134,8 @@ fn the_stack_of_then_holds_until_somebody_says_otherwise() {
     let id = snapshot(&host);
     let image = host.ok("podman inspect immich-server --format '{{.ImageName}}'");
     configure(&host, now());
+    let upgrade = |host: &Host| host.ok("photos-agent upgrade --to v3.2.2 --now");
+    upgrade(&host);
     assert_eq!(runs(&host), now());
     write(&host, "after");
     let newer = snapshot(&host);
@@ -173,6 +175,11 @@ fn the_stack_of_then_holds_until_somebody_says_otherwise() {
     host.ok("systemctl reload photos-agent");
     host.wait_for(&format!("[ \"$({subnet})\" = 10.99.8.0/24 ]"), 90);
     host.wait_for("photos-agent status", 90);
+    // The release is the lock's, and stays with its data.
+    let plan = host.ok("photos-agent plan");
+    assert!(plan.contains("to go to v3.2.2: photos-agent upgrade") && plan.matches("note:").count() == 1, "{plan}");
+    assert_eq!(runs(&host), (then().0, now().1));
+    upgrade(&host);
     assert!(!host.ok("photos-agent plan").contains("note:"));
     assert_eq!((runs(&host), moments(&host)), (now(), ["before", "before", "before"].map(str::to_owned)));
 

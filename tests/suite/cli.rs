@@ -131,6 +131,7 @@ fn every_command_explains_itself() {
         vec!["history"],
         vec!["doctor"],
         vec!["daemon"],
+        vec!["upgrade"],
         vec!["secret", "list"],
         vec!["secret", "set"],
         vec!["config", "init"],
@@ -246,6 +247,21 @@ fn with_json_every_end_is_one_document_with_a_schema() {
 }
 
 #[test]
+fn an_upgrade_of_nothing_is_refused_and_a_release_has_its_form() {
+    let sealed = Sealed::new();
+    let before = sealed.listing();
+    let done = sealed.run(&["upgrade", "--check", "--json"]);
+    let document: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!((done.code, &document["kind"]), (3, &Value::from("error")), "{document}");
+    assert_eq!(document["refusals"][0]["remedy"], "photos-agent apply", "{document}");
+    for (wrong, said) in [("3.2.2", "\"v3.2.2\""), ("latest", "\"v3.2.2\"")] {
+        let done = sealed.run(&["upgrade", "--check", "--to", wrong]);
+        assert!(done.code == 64 && done.err.contains(said), "{done:?}");
+    }
+    assert_eq!(sealed.listing(), before);
+}
+
+#[test]
 fn without_a_bus_a_plan_is_refused_and_says_so() {
     let done = Sealed::new().run(&["plan"]);
     assert_eq!(done.code, 3, "{done:?}");
@@ -283,7 +299,7 @@ fn damaged_records_are_named_with_the_way_out() {
     for command in ["plan", "status"] {
         let done = sealed.run(&[command]);
         assert_eq!(done.code, 1, "{done:?}");
-        assert!(done.err.contains(remedy) && done.err.contains("asked for anew"), "{}", done.err);
+        assert!(done.err.contains(remedy) && done.err.contains("what ran last goes on"), "{}", done.err);
     }
     let done = sealed.run(&["doctor"]);
     assert_eq!((done.code, done.out.contains(remedy)), (2, true), "{done:?}");

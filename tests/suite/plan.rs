@@ -2,8 +2,11 @@
 
 #![cfg(test)]
 
+mod door;
+mod health;
 mod properties;
 mod table;
+mod upgrade;
 mod world;
 
 use photos_agent::plan::Plan;

@@ -46,6 +46,7 @@ const DOORS: &[&str] = &[
     "record",
     "snapshot",
     "stack",
+    "upgrade",
 ];
 
 const ROOMS: &[Room] = &[
@@ -63,6 +64,23 @@ const ROOMS: &[Room] = &[
     Room {
         name: "snapshot",
         sees: &["apply", "catalogue", "config", "host", "model", "observe", "plan", "quadlet", "record", "stack"],
+        world: World::Effects,
+    },
+    Room {
+        name: "upgrade",
+        sees: &[
+            "apply",
+            "catalogue",
+            "config",
+            "host",
+            "model",
+            "observe",
+            "plan",
+            "quadlet",
+            "record",
+            "snapshot",
+            "stack",
+        ],
         world: World::Effects,
     },
     Room { name: "agent", sees: DOORS, world: World::Effects },
@@ -83,6 +101,7 @@ const ROOMS: &[Room] = &[
             "record",
             "snapshot",
             "stack",
+            "upgrade",
         ],
         world: World::Effects,
     },

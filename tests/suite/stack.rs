@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use photos_agent::config::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage};
+use photos_agent::catalogue::Catalogue;
+use photos_agent::config::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage, Upgrade};
 use photos_agent::model::HASH_LABEL;
 use photos_agent::model::{Component, DatabaseStorage, Digest, PostgresMajor, Service, Subvolume};
 use photos_agent::quadlet::{FLOOR, File, since};
@@ -28,9 +29,16 @@ pub fn empty() -> Settings {
             schedule: Some("*-*-* 02:00:00".parse().unwrap()),
             keep: Keep { last: 3, hourly: 0, daily: 7, weekly: 4, monthly: 6, yearly: 0 },
         },
+        upgrade: upgrade(),
         images: BTreeMap::new(),
         resources: BTreeMap::new(),
+        catalogue: Catalogue::embedded(),
     }
+}
+
+fn upgrade() -> Upgrade {
+    let span = |text: &str| text.parse().unwrap();
+    Upgrade { min_age: span("7 days"), settle: span("5 s"), timeout: span("30 min") }
 }
 
 /// Every key, with values that need their escapes.
@@ -63,6 +71,7 @@ fn every_key() -> Settings {
             schedule: Some("Mon..Fri *-*-* 1..5/2:30 Europe/Oslo".parse().unwrap()),
             keep: Keep { last: 1, hourly: 24, daily: 14, weekly: 8, monthly: 12, yearly: 10 },
         },
+        upgrade: upgrade(),
         images: BTreeMap::from([
             (Component::Ml, "ghcr.io/immich-app/immich-machine-learning:v3.1.0-cuda".parse().unwrap()),
             (Component::Redis, format!("docker.io/valkey/valkey:9@{}", digest('9')).parse().unwrap()),
@@ -73,6 +82,7 @@ fn every_key() -> Settings {
             (Component::Postgres, limits("2G", "100%")),
             (Component::Redis, limits("512M", "50%")),
         ]),
+        catalogue: Catalogue::embedded(),
     }
 }
 

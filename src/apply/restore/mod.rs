@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::apply::restore::stack::{after, settle, stop};
+use crate::apply::restore::stack::{after, settle};
 use crate::apply::{
     ApplyError, Event, Operation, Progress, Report, StepError, Survey, conclude, converge, images, known, survey_with,
 };
@@ -23,6 +23,7 @@ use crate::record::{Pending, RecordError};
 use crate::stack::{Desired, Disk, Facts, desire};
 
 pub use disks::tree;
+pub(super) use stack::stop;
 
 /// A restore that was looked into and can be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +187,40 @@ pub(super) async fn take_up(
     }
 }
 
+/// Puts back what an upgrade has begun to take back, be it for the first time or after an interruption. Nothing runs.
+/// Returns where what was live is kept.
+pub(super) async fn put_back(
+    host: &Host,
+    then: &Loaded,
+    back: &Restore,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Vec<HostPath>, ApplyError> {
+    let judged = match operation.restore().cloned() {
+        Some(begun) => {
+            let states = disks::look(host, &begun).map_err(failed("look at what was exchanged"))?;
+            Some((judge(&begun, &states), begun))
+        }
+        None => None,
+    };
+    match judged {
+        Some((Verdict::Unknown(bases), begun)) => {
+            return Err(ApplyError::Refused(bases.iter().map(|base| strange(base, &begun)).collect()));
+        }
+        Some((Verdict::Finish(works), begun)) => finish(host, &begun, &works, operation, progress).await?,
+        // What was half-made is made anew.
+        Some((Verdict::Undo, _)) | None => {
+            operation.begin_restore(back.clone())?;
+            let restore = of(operation)?;
+            finish(host, &restore, &vec![Work::Make; restore.disks.len()], operation, progress).await?;
+        }
+    }
+    settle(host, then, operation, progress).await?;
+    // Under the number of the operation that began it.
+    let restore = of(operation)?;
+    Ok(restore.disks.iter().map(|disk| disks::replaced(disk, &restore)).collect())
+}
+
 /// What a restore was making or exchanging when its journal was lost: nobody knows any more which trees belong together.
 pub(super) fn unknown(root: &Root, desired: &Desired) -> Result<Vec<Refusal>, RecordError> {
     if Pending::read(root)?.is_some_and(|open| open.restore.is_some()) {
@@ -278,7 +313,7 @@ fn of(operation: &Operation<'_>) -> Result<Restore, ApplyError> {
     operation.restore().cloned().ok_or_else(none).map_err(failed("go on"))
 }
 
-fn begin(
+pub(super) fn begin(
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
     step: &str,
@@ -290,6 +325,6 @@ fn begin(
     Ok(operation.begin_step(step.to_owned(), reason, gate, stops)?)
 }
 
-fn failed<E: Into<StepError>>(step: &str) -> impl Fn(E) -> ApplyError + '_ {
+pub(super) fn failed<E: Into<StepError>>(step: &str) -> impl Fn(E) -> ApplyError + '_ {
     move |source| ApplyError::Step { step: step.to_owned(), source: Box::new(source.into()) }
 }

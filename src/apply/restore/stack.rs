@@ -57,7 +57,7 @@ pub(super) fn after(host: &Host, restore: &Restore) -> Result<Loaded, ApplyError
 }
 
 /// Stops what is up, and makes sure that nothing is.
-pub(super) async fn stop(host: &Host, progress: &mut dyn Progress) -> Result<(), StepError> {
+pub(in crate::apply) async fn stop(host: &Host, progress: &mut dyn Progress) -> Result<(), StepError> {
     let services = Service::ALL.iter().map(|service| UnitName::constant(service.unit()));
     let names: Vec<UnitName> = std::iter::once(UnitName::constant(TARGET)).chain(services).collect();
     if !up(host, &names).await?.is_empty() {

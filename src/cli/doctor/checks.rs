@@ -7,7 +7,7 @@ use super::{Check, Finding, Known, Silence, is_root};
 use crate::cli::failure::{Failure, hint_of_record};
 use crate::cli::open::{self, Open};
 use crate::config::Diagnostic;
-use crate::host::firewall::has_rules;
+use crate::host::firewall::{Family, has_rules};
 use crate::host::process::{self, ProcessError};
 use crate::host::{generator, kernel};
 use crate::model::{LoadState, Refusal, Root, UnitName};
@@ -41,6 +41,7 @@ pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
         check("drift that is yours to mend", concerns(known)),
         check("units", units(known)),
         check("firewall", firewall()),
+        check("doors", super::doors::doors(root)),
         check("inner network", inner_network(root)),
     ]
 }
@@ -212,7 +213,7 @@ fn units(known: &Known) -> Finding {
 
 fn firewall() -> Finding {
     let has_nft = !matches!(process::run("nft", &["--version".as_ref()]), Err(ProcessError::NotRun { .. }));
-    judge_firewall(has_nft, has_rules(FIREWALL_TABLE, &FIREWALL_CHAINS))
+    judge_firewall(has_nft, has_rules(Family::Inet, FIREWALL_TABLE, &FIREWALL_CHAINS))
 }
 
 /// By the same question as the plan's: a table whose chains somebody emptied closes nothing.

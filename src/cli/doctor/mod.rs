@@ -4,6 +4,7 @@
 //! things wrong at once.
 
 mod checks;
+mod doors;
 mod storage;
 
 use std::collections::BTreeSet;

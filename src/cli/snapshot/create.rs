@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     let Options { reason, keep } = options;
     check(&reason)?;
     let command = "photos-agent snapshot".to_owned();
-    let request = Request { reason, keep, whole: false, command, by: caller() };
+    let request = Request { reason, keep, whole: false, command, by: caller(), database: None };
     let mut talk = Talk::new(context.output);
     let manifest = snapshot::create(&context.host()?, &request, &mut talk).await?;
     context.output.answer("snapshot", Body { snapshot: &manifest }, || text(&manifest));
@@ -54,7 +54,7 @@ fn check(reason: &str) -> Result<(), Failure> {
 }
 
 /// Whoever became root for it, where that is known.
-fn caller() -> String {
+pub(in crate::cli) fn caller() -> String {
     std::env::var("SUDO_USER").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "root".to_owned())
 }
 

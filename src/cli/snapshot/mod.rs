@@ -8,6 +8,8 @@ mod select;
 mod show;
 mod verify;
 
+pub(super) use create::caller;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};

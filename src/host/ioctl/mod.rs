@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+mod paths;
 mod raw;
 mod search;
 mod space;
@@ -20,6 +21,7 @@ use nix::libc;
 
 use crate::model::SubvolumeUuid;
 
+pub use paths::made_since;
 pub use search::{Newer, newer};
 pub use space::allocation;
 

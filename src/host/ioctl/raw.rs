@@ -105,6 +105,16 @@ pub struct Children {
     pub align: [u8; 7],
 }
 
+/// `struct btrfs_ioctl_ino_path_args`
+#[repr(C)]
+pub struct FilePaths {
+    pub inode: u64,
+    pub size: u64,
+    pub unused: [u64; 4],
+    /// Where the kernel writes a `struct btrfs_data_container` of this size.
+    pub container: u64,
+}
+
 /// `struct btrfs_ioctl_ino_lookup_user_args`
 #[repr(C)]
 pub struct ChildPath {
@@ -116,6 +126,7 @@ pub struct ChildPath {
 
 nix::ioctl_readwrite_bad!(tree_search, nix::request_code_readwrite!(0x94, 17, SEARCH_HEAD), Search);
 nix::ioctl_readwrite!(children, 0x94, 61, Children);
+nix::ioctl_readwrite!(file_paths, 0x94, 35, FilePaths);
 nix::ioctl_readwrite!(child_path, 0x94, 62, ChildPath);
 // FS_IOC_GETFLAGS and FS_IOC_SETFLAGS: declared with `long`, though `int` is moved.
 nix::ioctl_read!(get_flags, b'f', 1, libc::c_long);

@@ -29,6 +29,12 @@ pub struct Newer {
 /// Counts the files of the subvolume of `folder` that were touched after `transaction`. Looks only at metadata that was
 /// written after it: the time it takes grows with what has changed, not with what is there.
 pub fn newer(folder: &File, transaction: u64) -> io::Result<Newer> {
+    Ok(look(folder, transaction, 0)?.0)
+}
+
+/// The same, and the numbers of the first `most` of those that were made since.
+pub(super) fn look(folder: &File, transaction: u64, most: usize) -> io::Result<(Newer, Vec<u64>)> {
+    let mut made = Vec::new();
     let mut search = Box::new(raw::Search {
         tree: 0,
         objects: [0, u64::MAX],
@@ -50,14 +56,18 @@ pub fn newer(folder: &File, transaction: u64) -> io::Result<Newer> {
             Err(nix::errno::Errno::EOVERFLOW) => break,
             result => result?,
         };
-        let Some(last) = count(&search.found, search.items, transaction, &mut newer) else { return Ok(newer) };
+        let Some(last) = count(&search.found, search.items, transaction, &mut newer, &mut made) else {
+            made.truncate(most);
+            return Ok((newer, made));
+        };
+        made.truncate(most);
         // A file's own item is the first that it has: the rest of them, one for each piece of its data, is skipped.
-        let Some(next) = last.checked_add(1) else { return Ok(newer) };
+        let Some(next) = last.checked_add(1) else { return Ok((newer, made)) };
         search.objects = [next, u64::MAX];
         search.offsets = [0, u64::MAX];
         search.types = [0, u32::from(u8::MAX)];
     }
-    Ok(Newer { or_more: true, ..newer })
+    Ok((Newer { or_more: true, ..newer }, made))
 }
 
 /// Size of `struct btrfs_ioctl_search_header`.
@@ -67,7 +77,7 @@ const HEADER: usize = 32;
 const INODE_ITEM: u32 = 1;
 
 /// Counts what a search found. Returns the number of the last inode; none if nothing was found.
-fn count(found: &[u8], items: u32, transaction: u64, newer: &mut Newer) -> Option<u64> {
+fn count(found: &[u8], items: u32, transaction: u64, newer: &mut Newer, new: &mut Vec<u64>) -> Option<u64> {
     let (mut at, mut last) = (0, None);
     for _ in 0..items {
         let header = found.get(at..)?;
@@ -78,7 +88,10 @@ fn count(found: &[u8], items: u32, transaction: u64, newer: &mut Newer) -> Optio
             let (made, changed, kind) = (u64_at(item, 0)?, u64_at(item, 8)?, u32_at(item, 52)?);
             if kind & libc::S_IFMT == libc::S_IFREG && changed > transaction {
                 newer.changed += 1;
-                newer.created += u64::from(made > transaction);
+                if made > transaction {
+                    newer.created += 1;
+                    new.push(object);
+                }
             }
         }
         last = Some(object);
@@ -125,10 +138,12 @@ mod tests {
         ]
         .concat();
         let mut newer = Newer::default();
-        assert_eq!(count(&found, 5, 5, &mut newer), Some(261));
+        let mut made = Vec::new();
+        assert_eq!(count(&found, 5, 5, &mut newer, &mut made), Some(261));
+        assert_eq!(made, [258]);
         assert_eq!(newer, Newer { changed: 2, created: 1, or_more: false });
-        assert_eq!(count(&found, 0, 5, &mut newer), None);
+        assert_eq!(count(&found, 0, 5, &mut newer, &mut made), None);
         // What is cut short is not read beyond its end.
-        assert_eq!(count(found.get(..40).unwrap(), 1, 5, &mut newer), None);
+        assert_eq!(count(found.get(..40).unwrap(), 1, 5, &mut newer, &mut made), None);
     }
 }

@@ -1,10 +1,11 @@
 //! Podman's answers, as its API writes them, and what is kept of each. Goes no further than the client.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::model::{ContainerState, HASH_LABEL, NetworkState, SecretState};
+use crate::model::{ContainerRun, ContainerState, HASH_LABEL, NetworkState, SecretState};
 
 #[derive(Deserialize)]
 pub(super) struct ApiError {
@@ -13,10 +14,20 @@ pub(super) struct ApiError {
 
 #[derive(Deserialize)]
 pub(super) struct Inspect {
+    #[serde(rename = "Id")]
+    pub(super) id: String,
     #[serde(rename = "State")]
     pub(super) state: InspectState,
     #[serde(rename = "Config")]
     pub(super) config: InspectConfig,
+    #[serde(rename = "NetworkSettings")]
+    network: InspectNetwork,
+}
+
+#[derive(Deserialize)]
+struct InspectNetwork {
+    #[serde(rename = "Networks")]
+    networks: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +46,12 @@ pub(super) struct MountedSecret {
 
 #[derive(Deserialize)]
 pub(super) struct InspectState {
+    #[serde(rename = "Status")]
+    pub(super) status: String,
+    #[serde(rename = "Pid")]
+    pub(super) pid: u32,
+    #[serde(rename = "StartedAt")]
+    pub(super) started: String,
     #[serde(rename = "Health")]
     pub(super) health: Option<InspectHealth>,
 }
@@ -57,6 +74,15 @@ pub(super) struct Container {
     pub(super) networks: Option<Vec<String>>,
 }
 
+impl Inspect {
+    pub(super) fn run(self) -> Option<ContainerRun> {
+        let InspectState { status, pid, started, health } = self.state;
+        let health = health.map(|health| health.status).filter(|status| !status.is_empty());
+        let networks = self.network.networks.unwrap_or_default().into_keys().collect();
+        (status == "running" && pid > 0).then_some(ContainerRun { id: self.id, pid, started, health, networks })
+    }
+}
+
 impl Container {
     pub(super) fn states(self) -> impl Iterator<Item = (String, ContainerState)> {
         let labels = self.labels.unwrap_or_default();
@@ -75,6 +101,10 @@ impl Container {
 pub(super) struct Network {
     pub(super) name: String,
     #[serde(default)]
+    pub(super) driver: String,
+    #[serde(default, rename = "network_interface")]
+    pub(super) interface: String,
+    #[serde(default)]
     pub(super) internal: bool,
     #[serde(default)]
     pub(super) subnets: Option<Vec<NetworkSubnet>>,
@@ -90,6 +120,8 @@ pub(super) struct NetworkSubnet {
 impl Network {
     pub(super) fn state(self) -> NetworkState {
         NetworkState {
+            driver: self.driver,
+            interface: self.interface,
             internal: self.internal,
             subnets: self.subnets.unwrap_or_default().into_iter().map(|subnet| subnet.subnet).collect(),
             hash: self.labels.unwrap_or_default().remove(HASH_LABEL),
@@ -142,4 +174,15 @@ pub(super) struct ImageConfig {
     pub(super) command: Option<Vec<String>>,
     #[serde(rename = "Volumes")]
     pub(super) volumes: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Info {
+    pub(super) store: Store,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Store {
+    #[serde(rename = "graphRoot")]
+    pub(super) graph_root: PathBuf,
 }

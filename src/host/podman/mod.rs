@@ -5,21 +5,23 @@
 
 mod answers;
 mod pull;
+mod registry;
 mod send;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::model::{ContainerState, Digest, ImageRef, NetworkName, PodmanState, SecretName};
-use answers::{ApiError, Container, Image, Inspect, Network, Secret, StoredSecret};
+use crate::model::{ContainerRun, ContainerState, Digest, ImageRef, NetworkName, PodmanState, SecretName};
+use answers::{ApiError, Container, Image, Info, Inspect, Network, Secret, StoredSecret};
 use send::send;
 
 pub use pull::PullProgress;
+pub use registry::Offer;
 
 /// Where a rootful Podman listens (podman.socket).
 pub const SOCKET: &str = "/run/podman/podman.sock";
@@ -158,6 +160,15 @@ impl Podman {
         Ok(inspect.state.health.map(|health| health.status).filter(|status| !status.is_empty()))
     }
 
+    /// The container, if it runs.
+    pub async fn running(&self, container: &str) -> Result<Option<ContainerRun>, PodmanError> {
+        match self.inspect(container).await {
+            Ok(inspect) => Ok(inspect.run()),
+            Err(PodmanError::Refused { status, .. }) if status == StatusCode::NOT_FOUND.as_u16() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Stores a new secret. Fails if one of this name exists, so that none is ever replaced by accident.
     pub async fn create_secret(&self, name: &SecretName, value: Vec<u8>) -> Result<(), PodmanError> {
         self.write_secret(name, value, false).await.map(drop)
@@ -210,6 +221,12 @@ impl Podman {
         let response = accept(response, &doing).await?;
         pull::read(response, &doing, progress).await?;
         self.digest(image, &doing).await
+    }
+
+    /// The folder in which images lie. Podman starts processes to answer it, which takes half a second.
+    pub async fn image_folder(&self) -> Result<PathBuf, PodmanError> {
+        let info: Info = self.get("info", &[], "ask where images lie").await?;
+        Ok(info.store.graph_root)
     }
 
     /// Paths that an image in the store declares as volumes.

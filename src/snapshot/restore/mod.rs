@@ -15,7 +15,9 @@ use crate::apply::{self, ApplyError, LOCK, Order, Progress, Report};
 use crate::config::Source;
 use crate::host::subvolume::{self, Newer};
 use crate::host::{Host, files, lock};
-use crate::model::{HostPath, ImageRef, Refusal, Restore, RestoredDisk, Root, Service, SnapshotId, Subvolume, Tree};
+use crate::model::{
+    HostPath, ImageRef, Refusal, Restore, RestoredDisk, RestoredStack, Root, Service, SnapshotId, Subvolume, Tree,
+};
 use crate::plan::going_back::{parts, warnings};
 use crate::record::{Generations, History, Manifest, Pending, Snapshots, is_first_start, mends};
 use crate::snapshot::{Applied, failed, name_holes, refuse_full};
@@ -175,6 +177,24 @@ pub async fn foresee(host: &Host, wish: &Wish) -> Result<Prospect, ApplyError> {
         back,
         stays,
     })
+}
+
+/// What puts everything back that a snapshot of just before holds, with the stack that ran. Nothing runs.
+pub fn way_back(
+    root: &Root,
+    applied: &Applied,
+    manifest: &Manifest,
+    stack: RestoredStack,
+    operation: u64,
+) -> Result<Restore, ApplyError> {
+    let back = manifest.parts.keys().copied().collect();
+    let trees = trees::look(root, &applied.desired.disks, manifest, &back, operation)?;
+    Ok(Restore { snapshot: manifest.id.clone(), operation: 0, disks: trees.disks, stack: Some(stack) })
+}
+
+/// Refuses where what is live could not be exchanged, before anything is stopped for it.
+pub fn refuse_unexchangeable(root: &Root, applied: &Applied) -> Result<(), ApplyError> {
+    trees::refuse_unexchangeable(root, &applied.desired.disks, History::new(root).next_id()?)
 }
 
 fn refused(refusal: Refusal) -> ApplyError {

@@ -110,7 +110,8 @@ fn check_kept(
 ) -> Result<(), ApplyError> {
     let remedy = format!("let the images go back with the data: photos-agent restore {}", manifest.id);
     let now = &applied.desired.runs.release;
-    if !manifest.release.parse::<Release>().is_ok_and(|then| may_open(&then, now)) {
+    let catalogue = &applied.loaded.settings.catalogue;
+    if !manifest.release.parse::<Release>().is_ok_and(|then| may_open(catalogue, &then, now)) {
         let why = format!("cannot be kept: Immich {now} opens no database of {}, as far as is known", manifest.release);
         return Err(refused(Refusal::new("the images", why, remedy)));
     }

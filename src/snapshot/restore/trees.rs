@@ -32,17 +32,12 @@ pub(super) fn look(
     back: &BTreeSet<Subvolume>,
     operation: u64,
 ) -> Result<Trees, ApplyError> {
-    let mut refusals = Vec::new();
+    let mut refusals = taken(root, disks, operation);
     let mut trees = Trees { disks: Vec::new(), kept: Vec::new(), warnings: Vec::new() };
     for disk in disks.iter().filter(|disk| disk.subvolumes.iter().any(|part| back.contains(part))) {
         let kept = disk.replaced().join(&format!("{operation:06}"));
-        for taken in [disk.next(), kept.clone()] {
-            if root.join(taken.as_path()).symlink_metadata().is_ok() {
-                let why = "is there, and this restore needs the place";
-                refusals.push(Refusal::new(taken.as_str(), why, format!("mv '{taken}' '{taken}.aside'")));
-            }
-        }
-        let found = look_at(root, disk, manifest, back, &mut refusals);
+        let goes_back = |part: Subvolume| back.contains(&part).then_some(manifest);
+        let found = look_at(root, disk, goes_back, &mut refusals);
         let parts = found.map_err(|error| failed("look at what is live", error))?;
         trees.disks.push(RestoredDisk { base: disk.base.clone(), parts });
         trees.kept.push(kept);
@@ -54,11 +49,27 @@ pub(super) fn look(
     Ok(trees)
 }
 
-fn look_at(
+/// The same of what is live alone, while nobody knows yet what it would be exchanged for.
+pub(super) fn refuse_unexchangeable(root: &Root, disks: &[Disk], operation: u64) -> Result<(), ApplyError> {
+    let mut refusals = taken(root, disks, operation);
+    for disk in disks {
+        look_at(root, disk, |_| None, &mut refusals).map_err(|error| failed("look at what is live", error))?;
+    }
+    if refusals.is_empty() { Ok(()) } else { Err(ApplyError::Refused(refusals)) }
+}
+
+/// Places that an exchange needs, and that are not free.
+fn taken(root: &Root, disks: &[Disk], operation: u64) -> Vec<Refusal> {
+    let places = disks.iter().flat_map(|disk| [disk.next(), disk.replaced().join(&format!("{operation:06}"))]);
+    let taken = places.filter(|place| root.join(place.as_path()).symlink_metadata().is_ok());
+    let why = "is there, and what goes back needs the place";
+    taken.map(|place| Refusal::new(place.as_str(), why, format!("mv '{place}' '{place}.aside'"))).collect()
+}
+
+fn look_at<'a>(
     root: &Root,
     disk: &Disk,
-    manifest: &Manifest,
-    back: &BTreeSet<Subvolume>,
+    goes_back: impl Fn(Subvolume) -> Option<&'a Manifest>,
     refusals: &mut Vec<Refusal>,
 ) -> Result<BTreeMap<Subvolume, Change>, StorageError> {
     let live = disk.live();
@@ -89,9 +100,13 @@ fn look_at(
             let remedy = format!("move them elsewhere: btrfs subvolume list -o '{path}'");
             refusals.push(Refusal::new(path.as_str(), why, remedy));
         }
-        let of = if back.contains(part) { whole(root, disk, *part, manifest, refusals)? } else { before.clone() };
+        let manifest = goes_back(*part);
+        let of = match manifest {
+            Some(manifest) => whole(root, disk, *part, manifest, refusals)?,
+            None => before.clone(),
+        };
         if let Some(of) = of {
-            changes.insert(*part, Change { before, of, back: back.contains(part) });
+            changes.insert(*part, Change { before, of, back: manifest.is_some() });
         }
     }
     Ok(changes)

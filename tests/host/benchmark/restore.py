@@ -52,7 +52,8 @@ def count():
 class Asked:
     """Asks the server a hundred times a second, until it has answered again."""
 
-    def __init__(self):
+    def __init__(self, ping, patience):
+        self.ping, self.patience = ping, patience
         self.answers = []
         self.ends = threading.Event()
         self.thread = threading.Thread(target=self.ask)
@@ -62,7 +63,7 @@ class Asked:
         while not (self.ends.is_set() and self.answers[-1][1]):
             begun = time.monotonic()
             try:
-                with urllib.request.urlopen(PING, timeout=0.5):
+                with urllib.request.urlopen(self.ping, timeout=self.patience):
                     answered = True
             except (OSError, urllib.error.URLError):
                 answered = False
@@ -74,13 +75,15 @@ class Asked:
         self.ends.set()
         self.thread.join()
         failed = [at for at, answered in self.answers if not answered]
+        if not failed:
+            return 0.0
         last = max(at for at, answered in self.answers if answered and at < failed[0])
         return min(at for at, answered in self.answers if answered and at > failed[-1]) - last
 
 
-def while_asked(work):
+def while_asked(work, ping=PING, patience=0.5):
     """What it took, and how long the server was away."""
-    asked = Asked()
+    asked = Asked(ping, patience)
     time.sleep(0.5)
     took = work()
     return took, asked.down()

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::faults::scenario::{APPLY, SNAPSHOTS};
-use crate::faults::snapshots::entrust;
+use crate::faults::scenario::{APPLY, SNAPSHOTS, UPGRADES};
 use crate::faults::strike::measure;
+use crate::faults::{snapshots, upgrades};
 use crate::support::Host;
 
 /// The operator's own: a network, a secret, a volume, quadlets (one runs), units, drop-ins of ours, folders and subvolumes.
@@ -115,8 +115,24 @@ pub fn snapshots(test: &str) -> Host {
     let host = take_spare("snapshots").unwrap_or_else(|| {
         Host::from_saved(test, "faults-snapshots", &recipe(include_str!("snapshots.rs")), || {
             let host = empty("faultssnapshots");
-            entrust(&host);
+            snapshots::entrust(&host);
             for scenario in SNAPSHOTS {
+                measure(&host, scenario);
+            }
+            host
+        })
+    });
+    host.wait_for("photos-agent status", 90);
+    host
+}
+
+/// One release before the newest, every scenario of [`UPGRADES`] measured.
+pub fn upgrades(test: &str) -> Host {
+    let host = take_spare("upgrades").unwrap_or_else(|| {
+        Host::from_saved(test, "faults-upgrades", &recipe(include_str!("upgrades.rs")), || {
+            let host = empty("faultsupgrades");
+            upgrades::entrust(&host);
+            for scenario in UPGRADES {
                 measure(&host, scenario);
             }
             host

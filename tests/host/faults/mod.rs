@@ -16,6 +16,7 @@ mod scenario;
 mod snapshots;
 mod strike;
 mod sweep;
+mod upgrades;
 
 use std::io::Write;
 
@@ -32,4 +33,9 @@ fn whatever_dies_whenever_the_next_run_finishes_it() {
 #[test]
 fn whatever_dies_around_a_snapshot_nothing_is_half_taken_half_deleted_or_half_put_back() {
     sweep::sweep(&sweep::SNAPSHOTS);
+}
+
+#[test]
+fn whatever_dies_around_an_upgrade_one_release_is_whole() {
+    sweep::sweep(&sweep::UPGRADES);
 }

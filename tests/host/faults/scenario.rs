@@ -3,9 +3,10 @@
 use crate::faults::apply::{Drift, First, Port, Subnet};
 use crate::faults::fault::{Fault, Kind};
 use crate::faults::snapshots::{Create, Prune, Restore};
+use crate::faults::upgrades::{Rollback, Upgrade};
 use crate::support::Host;
 
-/// An operation under faults. A new one is a value of a type of its own, and a line in [`APPLY`] or [`SNAPSHOTS`].
+/// An operation under faults. A new one is a value of a type of its own, and a line in [`APPLY`], [`SNAPSHOTS`] or [`UPGRADES`].
 ///
 /// One fault is: `prepare`, `command` with the fault in it, a look at what is left, `recovery`, `assert_achieved`.
 /// Everything that holds for any operation is asserted by [`invariants`](crate::faults::invariants).
@@ -58,3 +59,6 @@ pub const APPLY: [&dyn Scenario; 4] = [&First, &Subnet, &Port, &Drift];
 
 /// Those on what it holds.
 pub const SNAPSHOTS: [&dyn Scenario; 3] = [&Create, &Prune, &Restore];
+
+/// Those from one release to another.
+pub const UPGRADES: [&dyn Scenario; 2] = [&Upgrade, &Rollback];

@@ -1,13 +1,13 @@
 //! Many faults, one after the other and side by side; a failed one is told with how to see it again, and the rest go on.
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::faults::fault::{Fault, Kind};
+use crate::faults::fault::{Fault, Kind, Point};
 use crate::faults::invariants::Before;
 use crate::faults::random::{Random, seed};
 use crate::faults::report::{Record, Report};
@@ -42,11 +42,13 @@ pub struct Group {
     sample: fn(u64) -> Vec<Drawn>,
     /// Faults that are in every sweep.
     certain: &'static [&'static str],
+    /// Whether a sweep goes through the journalled steps, one after the other, for what leaves nobody there to go on.
+    in_turn: bool,
 }
 
 /// Over `apply`.
 pub static APPLY: Group =
-    Group { scenarios: &scenario::APPLY, number: "FAULTS", sample: sample_of_apply, certain: &[] };
+    Group { scenarios: &scenario::APPLY, number: "FAULTS", sample: sample_of_apply, certain: &[], in_turn: false };
 
 /// Over snapshots.
 pub static SNAPSHOTS: Group = Group {
@@ -54,6 +56,16 @@ pub static SNAPSHOTS: Group = Group {
     number: "SNAPSHOT_FAULTS",
     sample: sample_of_snapshots,
     certain: &CERTAIN,
+    in_turn: false,
+};
+
+/// Over upgrades.
+pub static UPGRADES: Group = Group {
+    scenarios: &scenario::UPGRADES,
+    number: "UPGRADE_FAULTS",
+    sample: sample_of_upgrades,
+    certain: &[],
+    in_turn: true,
 };
 
 /// A fault whose moment is still to be drawn.
@@ -76,7 +88,7 @@ pub fn sweep(group: &Group) {
 fn parse(group: &Group, text: &str) -> Option<Case> {
     let (scenario, fault) = text.split_once(' ').expect("FAULT is a scenario and a fault");
     let named = |all: &[&'static dyn Scenario]| all.iter().copied().find(|known| known.name() == scenario);
-    let known = named(&scenario::APPLY).or_else(|| named(&scenario::SNAPSHOTS));
+    let known = [&scenario::APPLY[..], &scenario::SNAPSHOTS, &scenario::UPGRADES].into_iter().find_map(named);
     assert!(known.is_some(), "FAULT begins with a scenario");
     Some(Case { scenario: named(group.scenarios)?, fault: fault.parse().expect("FAULT ends with a fault") })
 }
@@ -88,11 +100,20 @@ fn run_drawn(group: &Group) -> Report {
     let Some(last) = group.scenarios.last() else { return Report::new() };
     // Whose disks have the scenarios' measures.
     let host = last.host(&format!("{}measured", last.home()));
-    let draw = |(index, (scenario, kind)): (u64, Drawn)| Case {
-        scenario,
-        fault: Fault::draw(kind, &measured(&host, scenario), &mut Random::of(seed, index)),
-    };
     let faults = number(group.number);
+    let mut turns = BTreeMap::new();
+    let draw = |(index, (scenario, kind)): (u64, Drawn)| {
+        let extent = measured(&host, scenario);
+        let is_next = group.in_turn && faults.is_some() && matches!(kind, Kind::Kill | Kind::Crash | Kind::PowerCut);
+        let fault = if is_next {
+            let turn: &mut u64 = turns.entry(scenario.name()).or_default();
+            *turn = *turn % extent.steps + 1;
+            Fault { kind, point: Point::Step(*turn) }
+        } else {
+            Fault::draw(kind, &extent, &mut Random::of(seed, index))
+        };
+        Case { scenario, fault }
+    };
     let drawn = faults.map_or_else(|| (group.sample)(seed), |faults| every(group.scenarios, faults));
     let certain = group.certain.iter().filter_map(|fault| parse(group, fault));
     let cases: Vec<Case> = certain.chain((0..).zip(drawn).map(draw)).collect();
@@ -122,6 +143,15 @@ fn sample_of_snapshots(seed: u64) -> Vec<Drawn> {
         [*kill, *power_cut, *random.one_of(others)].map(|kind| (scenario, kind))
     };
     scenario::SNAPSHOTS.into_iter().flat_map(&mut three).collect()
+}
+
+/// Three: killed, crashed and cut off, of an upgrade twice and of its way back once.
+fn sample_of_upgrades(seed: u64) -> Vec<Drawn> {
+    let mut random = Random::of(seed, u64::MAX);
+    let [upgrade, rollback] = scenario::UPGRADES;
+    let start = random.below(3);
+    let kinds = [Kind::Kill, Kind::Crash, Kind::PowerCut].into_iter().cycle();
+    [upgrade, rollback, upgrade].into_iter().zip(kinds.skip(usize::try_from(start).expect("it is small"))).collect()
 }
 
 /// As many on each scenario, every kind as often as any other.

@@ -126,3 +126,76 @@ fn a_file_where_the_folder_belongs_is_not_passed_over() {
     /etc/photos-agent/config.d: cannot be listed: Not a directory (os error 20)
     ");
 }
+
+#[test]
+fn releases_come_from_files_of_their_own_and_are_recorded_with_the_others() {
+    let host = host(&[
+        ("config.d/50-immich.catalogue.toml", b"[[release]]\nversion = \"v3.2.3\"\npublished = 2026-11-02\n"),
+        ("config.d/60-mine.toml", b"[upgrade]\nmin_age = \"36h\"\n"),
+    ]);
+    let loaded = load(&host).unwrap();
+    // The newest that is known is the default.
+    assert_eq!(loaded.settings.immich.version.to_string(), "v3.2.3");
+    assert_eq!(loaded.origins.get("immich.version").unwrap().toml().as_deref(), Some("\"v3.2.3\""));
+    assert!(!loaded.origins.is_written("immich.version") && loaded.origins.is_written("upgrade.min_age"));
+    assert_eq!(loaded.settings.catalogue.names()[..2], ["v3.2.3", "v3.2.2"]);
+    assert_eq!(loaded.settings.upgrade.min_age.length().as_secs(), 36 * 3600);
+    // As they were recorded, they mean the same.
+    assert_eq!(loaded.sources.len(), 2);
+    assert_eq!(config::parse(&loaded.sources).unwrap().settings, loaded.settings);
+}
+
+#[test]
+fn what_is_wrong_with_a_catalogue_is_said_with_its_place() {
+    let host = host(&[
+        ("config.toml", b"[[release]]\nversion = \"v3.2.3\"\n"),
+        (
+            "config.d/1.catalogue.toml",
+            b"[storage]\nroot = \"/srv\"\n\n[[release]]\nversion = \"3.2.3\"\n\n[[release]]\nversion = \"v3.2.4\"\npublished = \"2026-11-02\"\n",
+        ),
+        ("config.d/2.catalogue.toml", b"[[release]]\nversion = \"v3.2.5\nDB_PASSWORD = \"hunter2\"\n"),
+    ]);
+    insta::assert_snapshot!(problems(&host), @r#"
+    /etc/photos-agent/config.toml:1:3: unknown key `release`
+      1 | [[release]]
+        |   ^^^^^^^
+      expected one of: images, immich, network, postgres, resources, snapshots, storage, upgrade
+      releases stand in a file of their own: config.d/NAME.catalogue.toml
+
+    /etc/photos-agent/config.d/1.catalogue.toml:1:2: catalogue: unknown key
+      1 | [storage]
+        |  ^^^^^^^
+      expected only [[release]]
+      settings stand in a file whose name does not end in .catalogue.toml
+
+    /etc/photos-agent/config.d/1.catalogue.toml:5:11: catalogue: bad value
+      5 | version = "3.2.3"
+        |           ^^^^^^^
+      expected a release of Immich with its three numbers, like "v3.2.2"
+
+    /etc/photos-agent/config.d/1.catalogue.toml:9:13: catalogue: not a day
+      9 | published = "2026-11-02"
+        |             ^^^^^^^^^^^^
+      expected one without quotes, like 2026-09-16
+
+    /etc/photos-agent/config.d/2.catalogue.toml:2:18: not valid TOML: invalid basic string
+      2 | version = "v3.2.5
+        |                  ^
+      expected `"`
+    "#);
+    let host = self::host(&[(
+        "config.d/1.catalogue.toml",
+        b"[[release]]\nversion = \"v3.2.4\"\npublished = 2026-10-01\nimages.postgres = \"x\\u001b[31m\"\n\n[[release]]\nversion = \"v2.7.5\"\npublished = 2026-04-20\n",
+    )]);
+    insta::assert_snapshot!(problems(&host), @r#"
+    /etc/photos-agent/config.d/1.catalogue.toml:2:11: catalogue: `images.postgres` is no image
+      2 | version = "v3.2.4"
+        |           ^^^^^^^^
+      expected a fully qualified image with a tag or a digest, like `ghcr.io/immich-app/immich-...
+
+    /etc/photos-agent/config.d/1.catalogue.toml:7:11: catalogue: a release without `postgres.majors`
+      7 | version = "v2.7.5"
+        |           ^^^^^^^^
+      name `postgres.majors`: neither this nor a release below it in the catalogue does
+    "#);
+}

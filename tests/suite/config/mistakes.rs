@@ -23,7 +23,7 @@ fn a_key_without_its_section() {
     /etc/photos-agent/config.toml:1:1: unknown key `root`
       1 | root = "/srv/photos"
         | ^^^^
-      expected one of: images, immich, network, postgres, resources, snapshots, storage
+      expected one of: images, immich, network, postgres, resources, snapshots, storage, upgrade
       did you mean `storage.root`?
     "#);
 }
@@ -34,7 +34,7 @@ fn a_section_without_its_parent() {
     /etc/photos-agent/config.toml:1:2: unknown key `server`
       1 | [server]
         |  ^^^^^^
-      expected one of: images, immich, network, postgres, resources, snapshots, storage
+      expected one of: images, immich, network, postgres, resources, snapshots, storage, upgrade
       did you mean `images.server` or `resources.server`?
     ");
 }
@@ -94,7 +94,7 @@ fn a_release_that_the_catalogue_does_not_have() {
       2 | version = "v3.2.1"
         |           ^^^^^^^^
       expected one of: v3.2.2, v3.2.0, v3.1.0, v3.0.2, found "v3.2.1"
-      did you mean "v3.2.2"? Another release needs `images.server` and `images.ml` as well
+      did you mean "v3.2.2"? Another release needs `images.server` and `images.ml` as well, or a file config.d/NAME.catalogue.toml
     "#);
     let images = "[images]\nserver = \"a.b/s:1\"\nml = \"a.b/m:1\"\n";
     assert_eq!(loaded(&["[immich]\nversion = \"v3.2.1\"\n", images]).settings.immich.version.to_string(), "v3.2.1");
@@ -246,7 +246,7 @@ fn a_quoted_dotted_key_is_not_the_dotted_key() {
     /etc/photos-agent/config.toml:1:1: unknown key `"storage.root"`
       1 | "storage.root" = "/srv"
         | ^^^^^^^^^^^^^^
-      expected one of: images, immich, network, postgres, resources, snapshots, storage
+      expected one of: images, immich, network, postgres, resources, snapshots, storage, upgrade
       write storage.root without quotes
     "#);
 }
@@ -328,5 +328,32 @@ fn a_number_that_is_none() {
         | ^^^^^
       expected one of: daily, hourly, last, monthly, weekly, yearly
       did you mean `monthly`?
+    "#);
+}
+
+#[test]
+fn a_time_without_its_unit_and_a_settle_time_that_is_too_long() {
+    assert_snapshot!(refused(&["[upgrade]\nmin_age = \"7\"\nsettle = \"1 month\"\ntimeout = 30\n"]), @r#"
+    /etc/photos-agent/config.toml:2:11: bad value for `upgrade.min_age`
+      2 | min_age = "7"
+        |           ^^^
+      expected a length of time with its unit, like "7 days", "36h" or "10 min", found "7"
+
+    /etc/photos-agent/config.toml:3:10: bad value for `upgrade.settle`
+      3 | settle = "1 month"
+        |          ^^^^^^^^^
+      expected a length of time with its unit, like "7 days", "36h" or "10 min", found "1 month"
+
+    /etc/photos-agent/config.toml:4:11: wrong type for `upgrade.timeout`
+      4 | timeout = 30
+        |           ^^
+      expected a string, found an integer
+      write it like this: timeout = "36h"
+    "#);
+    assert_snapshot!(refused(&["[upgrade]\nsettle = \"1h\"\n"]), @r#"
+    /etc/photos-agent/config.toml:2:10: bad value for `upgrade.timeout`
+      2 | settle = "1h"
+        |          ^^^^
+      expected more than `upgrade.settle`, which is "1h", found "30 min"
     "#);
 }

@@ -85,6 +85,52 @@ fn piece() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Pieces of a catalogue, most of them right.
+fn row() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "version",
+        "published",
+        "avoid",
+        "from",
+        "images.postgres",
+        "images.redis",
+        "postgres.majors",
+        "postgres.default",
+        "accepts.postgres",
+        "health.server",
+        "health.sever",
+        "images",
+        "x",
+    ]);
+    let value = prop::sample::select(vec![
+        "\"v3.2.3\"",
+        "\"v3.1.0\"",
+        "\"v0.0.1\"",
+        "\"v9.9.9-rc.1\"",
+        "2026-11-02",
+        "1979-05-27T07:32:00Z",
+        "07:32:00",
+        "0000-01-01",
+        "\"a\\nb\"",
+        "[14, 17]",
+        "[13]",
+        "14",
+        "\">=14, <19\"",
+        "\"docker.io/a/b:{major}\"",
+        "\"docker.io/a/b:1\"",
+        "\"*\"",
+        "{}",
+        "-5",
+        "true",
+    ]);
+    prop_oneof![
+        3 => Just("[[release]]\nversion = \"v3.2.3\"\npublished = 2026-11-02\n".to_owned()),
+        2 => Just("[[release]]\n".to_owned()),
+        6 => (key, value).prop_map(|(key, value)| format!("{key} = {value}\n")),
+        1 => piece(),
+    ]
+}
+
 fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(piece(), 0..12).prop_map(|pieces| pieces.concat())
 }
@@ -131,6 +177,20 @@ proptest! {
             Ok(loaded) => {
                 prop_assert!(!loaded.show(true).contains(SECRET));
                 prop_assert_eq!(&super::loaded(&[&loaded.show(true)]).settings, &loaded.settings);
+            }
+        }
+    }
+
+    #[test]
+    fn any_catalogue_is_answered(rows in prop::collection::vec(row(), 0..12)) {
+        let path = "/etc/photos-agent/config.d/1.catalogue.toml".into();
+        let sources = [Source { path, text: rows.concat() }];
+        match config::parse(&sources) {
+            Err(diagnostics) => places_exist(&diagnostics, &sources)?,
+            Ok(loaded) => {
+                let releases = loaded.settings.catalogue.releases();
+                prop_assert!(releases.is_sorted_by(|a, b| a.release > b.release));
+                prop_assert!(releases.iter().all(|entry| entry.postgres.contains_key(&entry.default_major)));
             }
         }
     }

@@ -68,6 +68,11 @@ fn later_files_win_key_by_key_and_lists_whole() {
     monthly = 6 # default
     yearly = 0 # default
 
+    [upgrade]
+    min_age = "7 days" # default
+    settle = "5 s" # default
+    timeout = "30 min" # default
+
     [images]
     # server: that of the release
     # ml: that of the release
@@ -130,6 +135,11 @@ fn an_empty_file_shows_the_defaults() {
     weekly = 4
     monthly = 6
     yearly = 0
+
+    [upgrade]
+    min_age = "7 days"
+    settle = "5 s"
+    timeout = "30 min"
 
     [images]
     # server: that of the release

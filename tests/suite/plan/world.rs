@@ -166,7 +166,13 @@ impl World {
         }
         for network in &desired.networks {
             let subnets = vec![network.subnet.map_or_else(|| "10.90.0.0/24".to_owned(), |subnet| subnet.to_string())];
-            let state = NetworkState { internal: network.internal, subnets, hash: Some(network.hash.clone()) };
+            let state = NetworkState {
+                driver: "bridge".to_owned(),
+                interface: network.interface.clone(),
+                internal: network.internal,
+                subnets,
+                hash: Some(network.hash.clone()),
+            };
             world.podman.networks.insert(network.name.to_string(), state);
         }
         for service in &desired.services {
@@ -489,6 +495,8 @@ impl World {
 
     fn make_network(&mut self, network: &photos_agent::stack::DesiredNetwork, desired: &Desired) {
         let state = NetworkState {
+            driver: "bridge".to_owned(),
+            interface: network.interface.clone(),
             internal: network.internal,
             subnets: vec![network.subnet.map_or_else(|| "10.90.0.0/24".to_owned(), |subnet| subnet.to_string())],
             hash: self.label(&network.unit, desired),

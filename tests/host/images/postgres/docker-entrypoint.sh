@@ -57,8 +57,28 @@ make_cluster() {
   echo "PostgreSQL init process complete; ready for start up."
 }
 
+refuse_old_data() { # from 18 on: a cluster of another major, or a mount where data was up to 17, would be left beside an empty cluster
+  local folder found=()
+  [ "$PGDATA" = "/var/lib/postgresql/$PG_MAJOR/docker" ] && [ ! -s "$PGDATA/PG_VERSION" ] || return 0
+  for folder in /var/lib/postgresql /var/lib/postgresql/data /var/lib/postgresql/*/docker; do
+    [ ! -s "$folder/PG_VERSION" ] || found+=("$folder")
+  done
+  if [ ${#found[@]} = 0 ] && grep -q ' /var/lib/postgresql/data ' /proc/self/mountinfo; then
+    found=('/var/lib/postgresql/data (unused mount/volume)')
+  fi
+  [ ${#found[@]} = 0 ] || {
+    echo 'Error: in 18+, these Docker images are configured to store database data in a' >&2
+    echo '       format which is compatible with "pg_ctlcluster".' >&2
+    printf '       Counter to that, there appears to be PostgreSQL data in:\n' >&2
+    printf '         %s\n' "${found[@]}" >&2
+    exit 1
+  }
+}
+
 if [ "${1:-}" = postgres ]; then
-  mkdir -p "$PGDATA" /var/run/postgresql
+  refuse_old_data
+  # the server goes through the folders above its own
+  (umask 022 && mkdir -p "$PGDATA" /var/run/postgresql)
   if [ "$(id -u)" = 0 ]; then
     find "$PGDATA" \! -user 999 -exec chown 999:999 '{}' +
     chown 999:999 /var/run/postgresql

@@ -1,10 +1,14 @@
 """What the routes and the jobs share, and who is let in."""
 
+import os
+import threading
+
 import auth
-from versions import NEVER_HEALTHY
+from versions import CRASH_LOOP, NEVER_HEALTHY
 from web import ALL, ANY_KEY, PUBLIC, HttpError
 
 MAINTENANCE = "maintenance-mode"
+CRASH_SECONDS = 2
 MAINTENANCE_COOKIE = "immich_maintenance_token"
 MAINTENANCE_ROUTES = ("/server/ping", "/server/version", "/server/config", "/admin/maintenance", "/admin/database-backups")
 
@@ -31,11 +35,17 @@ class App:
         """Let the request pass, with its user set, or raise the refusal."""
         if self.version.behaviour == NEVER_HEALTHY:
             raise HttpError(503, "Service Unavailable")
+        if self.version.behaviour == CRASH_LOOP and request.path == "/server/ping":
+            threading.Timer(CRASH_SECONDS, self.crash).start()
         if self.in_maintenance:
             self.admit_in_maintenance(request, route)
         elif route.permission != PUBLIC:
             auth.authenticate(self.database, request)
             self.admit_user(request, route)
+
+    def crash(self):
+        self.log.error("this image crashes after its first ping")
+        os._exit(1)
 
     def admit_in_maintenance(self, request, route):
         """Only a few routes, and neither keys nor sessions: the token from entering the mode."""

@@ -27,7 +27,7 @@ from media import Media
 from schema import migrate, record_version
 from settings import Settings, StartupError
 from valkey import Redis, RedisError
-from versions import this_version
+from versions import CRASH_BEFORE_MIGRATION, MIGRATES_THEN_DIES, this_version
 from web import Server
 
 SIGTERM_EXIT = 143
@@ -69,6 +69,8 @@ def start(log):
     log.log(f"Starting Immich {version} (stand-in)")
     if not os.path.isabs(settings.media):
         raise StartupError(f"IMMICH_MEDIA_LOCATION must be an absolute path, not {settings.media}")
+    if version.behaviour == CRASH_BEFORE_MIGRATION:
+        raise StartupError("this image crashes before its migrations")
     texts_instead_of_ids()
     database = Database(settings.database)
     database.wait(log)
@@ -76,6 +78,8 @@ def start(log):
     wait_for_redis(redis, log)
     if not settings.skip_migrations:
         migrate(database, version, log)
+    if version.behaviour == MIGRATES_THEN_DIES:
+        raise StartupError("this image dies after its migrations")
     app = App(settings, version, database, redis, Media(settings.media), log)
     app.media.check_location(database, log)
     app.media.check_mounts(database, log, settings.ignore_mount_errors)

@@ -1,17 +1,19 @@
 """The schema: an ordered list of migrations, each belonging to the release that brought it. Forward only."""
 
 import datetime
+import time
 
 import psycopg2
 
 from settings import StartupError
-from versions import FAILING_MIGRATION
+from versions import FAILING_MIGRATION, SLOW_MIGRATION
 
 HISTORY = """
 CREATE TABLE IF NOT EXISTS kysely_migrations (name varchar(255) PRIMARY KEY, timestamp varchar(255) NOT NULL);
 CREATE TABLE IF NOT EXISTS kysely_migrations_lock (id varchar(255) PRIMARY KEY, is_locked integer NOT NULL DEFAULT 0);
 """
 LOCK = 500
+SLOW_SECONDS = 8
 
 FAILING = (
     "1790000000000-AlbumOwnerTrigger",
@@ -154,7 +156,9 @@ def migrate(database, version, log):
     try:
         with database.transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            run_pending(cursor, known, log)
+            if run_pending(cursor, known, log) and version.behaviour == SLOW_MIGRATION:
+                # before it is committed
+                time.sleep(SLOW_SECONDS)
     except psycopg2.Error as error:
         message = (error.diag.message_primary or str(error)).strip()
         log.error(f"Migrations failed: error: {message}")
@@ -162,6 +166,7 @@ def migrate(database, version, log):
 
 
 def run_pending(cursor, known, log):
+    """Returns how many there were."""
     names = [name for name, _ in known]
     cursor.execute("SELECT name FROM kysely_migrations ORDER BY timestamp, name")
     executed = [row[0] for row in cursor.fetchall()]
@@ -181,6 +186,7 @@ def run_pending(cursor, known, log):
         now = datetime.datetime.now(datetime.timezone.utc).isoformat()
         cursor.execute("INSERT INTO kysely_migrations (name, timestamp) VALUES (%s, %s)", (name, now))
         log.log(f'Migration "{name}" succeeded')
+    return len(known) - len(executed)
 
 
 def corrupted(reason):

@@ -2,9 +2,22 @@
 
 import os
 
-NEVER_HEALTHY = "never-healthy"
-FAILING_MIGRATION = "failing-migration"
-BEHAVIOURS = (NEVER_HEALTHY, FAILING_MIGRATION)
+NEVER_HEALTHY = "never-healthy"  # starts, and answers 503 to everything
+FAILING_MIGRATION = "failing-migration"  # its transaction rolls back, it exits 1
+CRASH_BEFORE_MIGRATION = "crash-before-migration"  # exits 1 before it has spoken to the database
+MIGRATES_THEN_DIES = "migrates-then-dies"  # its transaction is committed, it exits 1
+CRASH_LOOP = "crash-loop"  # exits 1 some seconds after it has first answered its ping, at every start
+WRONG_VERSION = "wrong-version"  # works, and says that it is the next patch
+SLOW_MIGRATION = "slow-migration"  # works, after a migration of some seconds
+BEHAVIOURS = (
+    NEVER_HEALTHY,
+    FAILING_MIGRATION,
+    CRASH_BEFORE_MIGRATION,
+    MIGRATES_THEN_DIES,
+    CRASH_LOOP,
+    WRONG_VERSION,
+    SLOW_MIGRATION,
+)
 
 
 class Version:
@@ -26,6 +39,8 @@ class Version:
 
     def as_json(self):
         answer = dict(zip(("major", "minor", "patch"), self.release))
+        if self.behaviour == WRONG_VERSION:
+            answer["patch"] += 1
         if self.major >= 3:
             answer["prerelease"] = None
         return answer

@@ -1,0 +1,203 @@
+//! The second half of an upgrade: the new release is put in force and started behind closed doors, and then it is kept, or
+//! everything is as it was. Cut off anywhere, it is finished from the journal, at a boot before any service starts.
+//!
+//! What comes before (looking, pulling, the dump, the snapshot) is `upgrade`'s. Nothing that was live is deleted here.
+
+mod arrived;
+mod back;
+mod trial;
+pub mod watch;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::apply::restore::{begin, failed, stop};
+use crate::apply::{ApplyError, Event, Operation, Progress, Report, Survey, conclude, converge, understand};
+use crate::config::Loaded;
+use crate::host::Host;
+use crate::model::{HostPath, Phase, Refusal, Release, Restore, Side, Upgrade};
+use crate::plan::Gate;
+use crate::record::DatabaseFacts;
+
+/// How often the new release may be cut off while it is started. A host that dies of it must not do so for ever.
+const CUT_OFF: u32 = 2;
+
+/// What is wanted of an upgrade.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// What runs.
+    pub from: Side,
+    /// What is to run.
+    pub to: Side,
+    /// The configuration in force.
+    pub loaded: Loaded,
+    /// What the database says of itself.
+    pub before: DatabaseFacts,
+    /// How long everything has to be well without a break.
+    pub settle: Duration,
+    /// Within which time.
+    pub timeout: Duration,
+}
+
+/// How an upgrade did not end well, and what runs instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WentBack {
+    /// What runs again.
+    pub from: Release,
+    /// What was tried.
+    pub to: Release,
+    /// Why it did not work.
+    pub why: String,
+    /// Whether the data went back, too.
+    pub data: bool,
+    /// Where what failed is kept, journal included.
+    pub kept: Vec<String>,
+    /// Photographs that arrived all the same, where they are kept.
+    pub arrived: Vec<HostPath>,
+}
+
+impl std::fmt::Display for WentBack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { from, to, why, data, kept, arrived } = self;
+        if from == to {
+            write!(f, "The newer images of Immich {to} did not work here, and the old ones run again")?;
+        } else {
+            write!(f, "Immich {to} did not work here, and {from} runs again")?;
+        }
+        let with = if *data { "with the data of before" } else { "the data had not been migrated and is untouched" };
+        write!(f, ", {with}.\nWhy: {why}")?;
+        if !kept.is_empty() {
+            write!(f, "\nKept: {}", kept.join(", "))?;
+        }
+        arrived.iter().try_for_each(|path| write!(f, "\nArrived meanwhile, and kept: {path}"))
+    }
+}
+
+/// Stops the stack for it. From here on whatever dies has the journal to go by.
+pub async fn begin_upgrade(
+    change: &Change,
+    host: &Host,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(), ApplyError> {
+    operation.set_upgrade(Some(Upgrade {
+        operation: 0,
+        begun: Timestamp::now(),
+        from: change.from.clone(),
+        to: change.to.clone(),
+        config: crate::apply::texts(&change.loaded.sources),
+        migration: change.before.migration.clone(),
+        checksum_failures: change.before.checksum_failures,
+        settle_s: change.settle.as_secs(),
+        timeout_s: change.timeout.as_secs(),
+        cut_off: 0,
+        phase: Phase::Stopping,
+    }))?;
+    trial::close_doors(host, &change.loaded, operation, progress).await?;
+    let step = "stop the stack";
+    let reason = format!("for the snapshot before Immich {}", change.to.in_force.release);
+    let begun = begin(operation, progress, step, &reason, Gate::Closed, true)?;
+    stop(host, progress).await.map_err(failed(step))?;
+    operation.step_done(begun);
+    Ok(())
+}
+
+/// What failed before anything was put in force: what ran is started again.
+pub async fn give_up(
+    host: &Host,
+    loaded: &Loaded,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(Survey, Timestamp), ApplyError> {
+    let converged = converge(host, loaded, operation, progress).await;
+    trial::open_doors(host, operation, progress).await?;
+    if converged.is_ok() {
+        operation.settled();
+    }
+    converged
+}
+
+/// Puts the new release in force, and tries it; `back` is the way back. Ends with the new one well, or with an error that
+/// says what runs instead.
+pub async fn try_out(
+    host: &Host,
+    loaded: &Loaded,
+    back: Restore,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(Survey, Timestamp), ApplyError> {
+    let upgrade = of(operation)?;
+    let back = Restore { operation: upgrade.operation, ..back };
+    operation.set_upgrade(Some(Upgrade { phase: Phase::Trying { back: back.clone() }, ..upgrade }))?;
+    trial::run(host, loaded, back, operation, progress).await
+}
+
+/// Finishes one that was cut off. It goes on with its own configuration, whatever the files say by now.
+pub(super) async fn resume(
+    host: &Host,
+    mut operation: Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Report, ApplyError> {
+    if let Some(id) = operation.take_resumed() {
+        progress.hear(Event::Resumed(id));
+    }
+    let upgrade = of(&operation)?;
+    let (from, to) = (upgrade.from.in_force.release.clone(), upgrade.to.in_force.release.clone());
+    let loaded = understand(upgrade.config.clone()).map_err(|mistakes| {
+        let why = format!("was begun with a configuration that this photos-agent does not understand: {mistakes}");
+        let remedy = "install the photos-agent again that began it, then: systemctl start photos-resolve.service";
+        ApplyError::Refused(vec![Refusal::new(format!("the upgrade to Immich {to}"), why, remedy)])
+    })?;
+    let (result, note) = match upgrade.phase.clone() {
+        Phase::Stopping => {
+            let note = format!("the upgrade to Immich {to} was cut off before anything was changed; {from} runs");
+            (give_up(host, &loaded, &mut operation, progress).await, note)
+        }
+        Phase::Trying { back } => {
+            let cut_off = upgrade.cut_off + 1;
+            operation.set_upgrade(Some(Upgrade { cut_off, ..upgrade }))?;
+            let tried = if cut_off < CUT_OFF {
+                trial::run(host, &loaded, back, &mut operation, progress).await
+            } else {
+                let why = format!("it was cut off {cut_off} times while it was started");
+                back::go_back(host, &loaded, back, why, &mut operation, progress).await
+            };
+            (tried, format!("the upgrade to Immich {to} is finished"))
+        }
+        Phase::GoingBack { .. } => {
+            (back::finish(host, &loaded, &mut operation, progress).await, format!("Immich {from} is back"))
+        }
+        Phase::Committed => {
+            let committed = trial::open_doors(host, &mut operation, progress).await;
+            let converged = match committed {
+                Ok(()) => converge(host, &loaded, &mut operation, progress).await,
+                Err(error) => Err(error),
+            };
+            (converged, format!("the upgrade to Immich {to} is finished"))
+        }
+    };
+    conclude_resumed(host, &loaded, operation, result, note)
+}
+
+/// What came of it is told in the report: that an upgrade went back is no failure of whoever saw to it.
+fn conclude_resumed(
+    host: &Host,
+    loaded: &Loaded,
+    operation: Operation<'_>,
+    result: Result<(Survey, Timestamp), ApplyError>,
+    note: String,
+) -> Result<Report, ApplyError> {
+    let (result, note) = match result {
+        Err(ApplyError::WentBack { went_back, well: Some(well), .. }) => (Ok(*well), went_back.to_string()),
+        result => (result, note),
+    };
+    let mut report = conclude(host, loaded, operation, result)?;
+    report.notes.push(format!("{note}; the configuration files were not applied"));
+    Ok(report)
+}
+
+fn of(operation: &Operation<'_>) -> Result<Upgrade, ApplyError> {
+    let none = || crate::apply::StepError::NotAsItWas("no upgrade was begun".to_owned());
+    operation.upgrade().cloned().ok_or_else(none).map_err(failed("go on"))
+}

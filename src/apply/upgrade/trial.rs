@@ -1,0 +1,178 @@
+//! The trial: started behind closed doors, watched, and kept where it works.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::apply::restore::{begin, failed};
+use crate::apply::upgrade::watch::{Limits, watch};
+use crate::apply::upgrade::{back, of};
+use crate::apply::{ApplyError, Operation, Progress, Survey, converge, survey};
+use crate::config::Loaded;
+use crate::host::{Host, door, journal};
+use crate::model::{ActiveState, Phase, Refusal, Release, Restore, UnitName, Upgrade};
+use crate::observe::chain;
+use crate::plan::door::{Doors, doors};
+use crate::plan::health::Expected;
+use crate::plan::{Gate, Observed, Unreachable};
+use crate::record::{End, ImageLock, Upgraded, lift_quarantine, set_last_upgrade};
+use crate::stack::Desired;
+
+/// Lines of the journal that are told of a service that does not come up.
+const LAST_WORDS: usize = 5;
+
+/// Puts it in force, and keeps it or goes back.
+pub(super) async fn run(
+    host: &Host,
+    loaded: &Loaded,
+    back: Restore,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(Survey, Timestamp), ApplyError> {
+    let limit = Duration::from_secs(of(operation)?.timeout_s);
+    // Dropped in the middle, it is as if it had been killed there: what goes back begins with a stop.
+    let tried = tokio::time::timeout(limit, start_and_watch(host, loaded, operation, progress)).await;
+    let why = match tried {
+        Ok(Ok(converged)) => match commit(host, operation, progress).await {
+            Ok(()) => return Ok(converged),
+            // It is committed, or not: the journal knows.
+            Err(error) => return Err(error),
+        },
+        Ok(Err(error)) => chain(&error),
+        Err(_) => {
+            let missing = missing(host, loaded).await;
+            format!("it was not well within {} s{missing}", limit.as_secs())
+        }
+    };
+    back::go_back(host, loaded, back, why, operation, progress).await
+}
+
+/// The services that are not up, with their last words.
+async fn missing(host: &Host, loaded: &Loaded) -> String {
+    let Ok(Survey { desired, observed, .. }) = survey(host, loaded).await else { return String::new() };
+    let states = observed.units.unwrap_or_default();
+    let is_up = |unit: &UnitName| states.get(unit).is_some_and(|state| state.active == ActiveState::Active);
+    let mut text = String::new();
+    for service in desired.services.iter().filter(|service| !is_up(&service.unit)) {
+        let sub = states.get(&service.unit).map_or("unknown", |state| state.sub.as_str());
+        let _ = write!(text, "\n{} is not up ({sub}), and said last:", service.unit);
+        for line in journal::last_lines(&service.unit, LAST_WORDS) {
+            let _ = write!(text, "\n    {line}");
+        }
+    }
+    text
+}
+
+async fn start_and_watch(
+    host: &Host,
+    loaded: &Loaded,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(Survey, Timestamp), ApplyError> {
+    let upgrade = of(operation)?;
+    let release = &upgrade.to.in_force.release;
+    let step = format!("put Immich {release} in force");
+    let begun = begin(operation, progress, &step, "the snapshot to go back to is taken", Gate::Closed, true)?;
+    let mut lock = ImageLock::read(&host.root)?;
+    lock.put_in_force(upgrade.to.in_force.clone(), upgrade.to.images.clone())?;
+    operation.step_done(begun);
+
+    keep_doors_closed(host, loaded, operation, progress).await?;
+    let (survey, more) = converge(host, loaded, operation, progress).await?;
+    watch_over(host, &survey, release, operation, progress).await?;
+    Ok((survey, more))
+}
+
+/// Whatever has become of them meanwhile. Those that are closed were, when more was known of the server's networks.
+pub(super) async fn keep_doors_closed(
+    host: &Host,
+    loaded: &Loaded,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(), ApplyError> {
+    let is_closed = door::is_any_closed(&host.root).map_err(failed("look at the doors of the server"))?;
+    if is_closed { Ok(()) } else { close_doors(host, loaded, operation, progress).await }
+}
+
+/// Keeps people out of the server, the one that runs and whichever comes after it.
+pub(super) async fn close_doors(
+    host: &Host,
+    loaded: &Loaded,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(), ApplyError> {
+    let step = "close the doors of the server";
+    let reason = "what is uploaded before the new release is known to work could be lost";
+    let begun = begin(operation, progress, step, reason, Gate::Open, false)?;
+    let doors = {
+        let Survey { observed, desired, .. } = survey(host, loaded).await?;
+        doors_of(&observed, &desired)?
+    };
+    door::close(&host.root, &doors.rules()).await.map_err(failed(step))?;
+    operation.step_done(begun);
+    Ok(())
+}
+
+fn doors_of(observed: &Observed, desired: &Desired) -> Result<Doors, ApplyError> {
+    let silent = |unreachable: &Unreachable| {
+        let why = format!("cannot be asked: {}", unreachable.0);
+        vec![Refusal::new("Podman", why, "systemctl restart podman.socket")]
+    };
+    let podman = observed.podman.as_ref().map_err(silent).map_err(ApplyError::Refused)?;
+    doors(podman, desired).map_err(ApplyError::Refused)
+}
+
+/// The gate: well without a break for as long as the upgrade says.
+pub(super) async fn watch_over(
+    host: &Host,
+    survey: &Survey,
+    release: &Release,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(), ApplyError> {
+    let upgrade = of(operation)?;
+    let step = format!("watch Immich {release}");
+    let reason = format!("all has to be well for {} s without a break", upgrade.settle_s);
+    let begun = begin(operation, progress, &step, &reason, Gate::Open, false)?;
+    let doors = doors_of(&survey.observed, &survey.desired)?;
+    let expected = Expected { release: release.clone(), checksum_failures: upgrade.checksum_failures, doors };
+    let limits =
+        Limits { settle: Duration::from_secs(upgrade.settle_s), timeout: Duration::from_secs(upgrade.timeout_s) };
+    watch(host, &survey.desired, &expected, &limits, progress).await.map_err(failed(&step))?;
+    operation.step_done(begun);
+    Ok(())
+}
+
+/// From here on it is not taken back any more.
+async fn commit(host: &Host, operation: &mut Operation<'_>, progress: &mut dyn Progress) -> Result<(), ApplyError> {
+    let upgrade = of(operation)?;
+    let (from, to) = (upgrade.from.in_force.release.clone(), upgrade.to.in_force.release.clone());
+    let upgraded = Upgraded {
+        at: Timestamp::now(),
+        operation: upgrade.operation,
+        command: operation.command().to_owned(),
+        from,
+        to,
+        snapshot: upgrade.phase.snapshot().cloned(),
+        end: End::Done,
+    };
+    operation.set_upgrade(Some(Upgrade { phase: Phase::Committed, ..upgrade }))?;
+    open_doors(host, operation, progress).await?;
+    lift_quarantine(&host.root, &upgraded.to)?;
+    Ok(set_last_upgrade(&host.root, upgraded)?)
+}
+
+/// Lets people in again, and the upgrade is over with the next step, or the end of the operation.
+pub(super) async fn open_doors(
+    host: &Host,
+    operation: &mut Operation<'_>,
+    progress: &mut dyn Progress,
+) -> Result<(), ApplyError> {
+    let step = "open the doors of the server";
+    let begun = begin(operation, progress, step, "nothing is taken back any more", Gate::Open, false)?;
+    door::open(&host.root).await.map_err(failed(step))?;
+    operation.step_done(begun);
+    operation.set_upgrade(None)?;
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Upgrades: what is looked into, pulled and kept before the stack is stopped for one, and the way back by hand.
+//!
+//! From the stop on an upgrade is `apply`'s, since a boot must be able to finish it.
+
+mod check;
+mod dump;
+mod images;
+mod offers;
+mod preflight;
+mod pull;
+mod rollback;
+mod run;
+mod space;
+
+use crate::apply::ApplyError;
+use crate::model::{Refusal, Release, Root};
+use crate::observe::FactsError;
+use crate::record::{Generation, Generations};
+
+pub use check::{Check, Order, Stage, check};
+pub use images::ImageChange;
+pub use offers::Heard;
+pub use rollback::{Added, Outlook, Target, outlook, rollback};
+pub use run::{Hop, Wish, upgrade};
+pub use space::Needs;
+
+/// What runs.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// Its release.
+    pub release: Release,
+    /// Its record.
+    pub generation: Generation,
+}
+
+impl Running {
+    /// As it was applied last; where nothing was, there is nothing to upgrade.
+    pub fn read(root: &Root) -> Result<Self, ApplyError> {
+        let refused = |refusal| ApplyError::Refused(vec![refusal]);
+        let Some(generation) = Generations::new(root).last()? else {
+            let why = "runs on this host yet, so there is nothing to upgrade";
+            return Err(refused(Refusal::new("no Immich", why, "photos-agent apply")));
+        };
+        let release = generation.release.parse().map_err(|invalid| {
+            let why = format!("is of Immich {:?}, which is no release: {invalid}", generation.release);
+            refused(Refusal::new(format!("generation {}", generation.number), why, "photos-agent history"))
+        })?;
+        Ok(Self { release, generation })
+    }
+}
+
+fn of_facts(error: FactsError) -> ApplyError {
+    match error {
+        FactsError::Record(error) => ApplyError::Record(error),
+        FactsError::Refused(refusal) => ApplyError::Refused(vec![refusal]),
+    }
+}

@@ -1,0 +1,120 @@
+//! Whether an upgrade may begin at all, and to what: everything that could be in its way is looked for while all runs on.
+
+use crate::apply::{self, ApplyError, texts};
+use crate::config::Settings;
+use crate::host::{Host, door};
+use crate::model::{ActiveState, InForce, LoadState, Refusal, Release};
+use crate::observe::{chain, facts};
+use crate::plan::door::{Doors, doors};
+use crate::snapshot::{self, Applied};
+use crate::stack::{self, Facts};
+use crate::upgrade::{Wish, check, of_facts};
+
+/// All is well, and there is a way on, or nothing newer.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// What runs.
+    pub applied: Applied,
+    /// What is to run.
+    pub target: InForce,
+}
+
+pub(super) async fn look(host: &Host, wish: &Wish) -> Result<Ready, ApplyError> {
+    let root = &host.root;
+    snapshot::refuse_open_operation(root, "and is finished first")?;
+    snapshot::refuse_frozen(host).await?;
+    let applied = Applied::read(root)?;
+    refuse_unapplied(&applied, wish)?;
+    refuse_unwell(host, &applied).await?;
+    let disks = &applied.desired.disks;
+    snapshot::refuse_missing(root, disks)?;
+    snapshot::refuse_full(root, disks)?;
+    snapshot::remove_debris(root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
+    snapshot::refuse_unexchangeable(root, &applied)?;
+    let check = check(host, &applied.loaded, &wish.order).await?;
+    if !check.refusals.is_empty() {
+        return Err(ApplyError::Refused(check.refusals));
+    }
+    let release = check.path.into_iter().next().map_or(check.runs, |stage| stage.hop.release);
+    let target = target(host, &applied, release)?;
+    Ok(Ready { applied, target })
+}
+
+/// What the release's entry and the operator's images come to, for the cluster on disk.
+fn target(host: &Host, applied: &Applied, release: Release) -> Result<InForce, ApplyError> {
+    let mut settings: Settings = applied.loaded.settings.clone();
+    settings.immich.version = release;
+    let known = facts(&host.root, &settings).map_err(of_facts)?;
+    let desired = stack::desire(&settings, &Facts { in_force: None, ..known });
+    Ok(desired.map_err(|refusal| ApplyError::Refused(vec![refusal]))?.runs)
+}
+
+/// An edit that nobody has applied yet would come with the upgrade, or be lost with it.
+fn refuse_unapplied(applied: &Applied, wish: &Wish) -> Result<(), ApplyError> {
+    let files = texts(&wish.files);
+    if files == applied.generation.config || applied.generation.holds_against(&files) {
+        return Ok(());
+    }
+    let why = "say something else than what was applied last, and an upgrade changes one thing at a time";
+    Err(refused(Refusal::new("the configuration files", why, "photos-agent plan; photos-agent apply")))
+}
+
+/// An upgrade of what is not well could not be told from one that did not work.
+async fn refuse_unwell(host: &Host, applied: &Applied) -> Result<(), ApplyError> {
+    let survey = apply::survey(host, &applied.loaded).await?;
+    let mut refusals = survey.plan.refusals;
+    refusals.extend(survey.plan.concerns);
+    if let Some(step) = survey.plan.steps.first() {
+        let why = format!("is not as it should be ({}: {})", step.step, step.reason);
+        refusals.push(Refusal::new("the host", why, "photos-agent plan; photos-agent apply"));
+    }
+    if let Ok(podman) = &survey.observed.podman {
+        match doors(podman, &survey.desired) {
+            Ok(doors) => refusals.extend(unclosable(&doors).await),
+            Err(unknown) => refusals.extend(unknown),
+        }
+    }
+    if refusals.is_empty() {
+        refusals.extend(unhealthy(host, &survey.desired).await?);
+    }
+    if refusals.is_empty() { Ok(()) } else { Err(ApplyError::Refused(refusals)) }
+}
+
+/// Where people cannot be kept out while it is tried, what they upload could be lost.
+async fn unclosable(doors: &Doors) -> Option<Refusal> {
+    let error = door::can_close(&doors.rules()).await.err()?;
+    let why = format!("cannot be closed while the new release is tried: {}", chain(&error));
+    Some(Refusal::new("the doors of the server", why, "nft list ruleset; modprobe nf_tables; photos-agent doctor"))
+}
+
+async fn unhealthy(host: &Host, desired: &stack::Desired) -> Result<Vec<Refusal>, ApplyError> {
+    let units: Vec<_> = desired.services.iter().map(|service| service.unit.clone()).collect();
+    let states = host.systemd().await.map_err(|error| failed("ask systemd", error))?;
+    let states = states.units(&units).await.map_err(|error| failed("ask systemd", error))?;
+    let mut refusals = Vec::new();
+    for service in &desired.services {
+        let state = states.get(&service.unit).cloned().unwrap_or_default();
+        if state.load == LoadState::Masked {
+            continue;
+        }
+        let health = host.podman.health(service.service.stem()).await.ok().flatten();
+        if state.active != ActiveState::Active || health.as_deref() != Some("healthy") {
+            let why = format!(
+                "is {}, {}, before anything was done",
+                state.sub,
+                health.as_deref().unwrap_or("its health unknown")
+            );
+            let remedy = format!("systemctl start photos.target; journalctl -u {}", service.unit);
+            refusals.push(Refusal::new(service.unit.as_str(), why, remedy));
+        }
+    }
+    Ok(refusals)
+}
+
+fn refused(refusal: Refusal) -> ApplyError {
+    ApplyError::Refused(vec![refusal])
+}
+
+fn failed(step: &str, source: impl Into<apply::StepError>) -> ApplyError {
+    ApplyError::Step { step: step.to_owned(), source: Box::new(source.into()) }
+}
