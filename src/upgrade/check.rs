@@ -153,7 +153,7 @@ impl Survey<'_> {
         let same = images::of_release(self.settings, &self.facts, &self.running.release, &self.running);
         // A release that only its own images could tell is asked for by name, and has other ones.
         let other_images = same.is_ok_and(|images| images.iter().any(|image| image.changes));
-        let mut missing = BTreeSet::new();
+        let mut missing = BTreeMap::new();
         loop {
             let answer = decide(&self.question(&missing, other_images));
             let stage = |hop: &Hop| {
@@ -162,9 +162,12 @@ impl Survey<'_> {
             };
             let path: Vec<Stage> = answer.path.iter().map(stage).collect::<Result<_, _>>().map_err(refused)?;
             heard.ask(self.host, self.to_ask(&path, heard).await).await;
-            let lacks = |stage: &&Stage| stage.images.iter().any(|image| heard.missing.contains(&image.then));
+            let lack = |stage: &Stage| {
+                let image = stage.images.iter().map(|image| &image.then).find(|image| heard.missing.contains(*image));
+                Some((stage.hop.release.clone(), image?.clone()))
+            };
             let before = missing.len();
-            missing.extend(path.iter().filter(lacks).map(|stage| stage.hop.release.clone()));
+            missing.extend(path.iter().filter_map(lack));
             // Each round takes one more out of the catalogue.
             if missing.len() == before {
                 return Ok((answer, path));
@@ -172,7 +175,7 @@ impl Survey<'_> {
         }
     }
 
-    fn question<'a>(&'a self, missing: &'a BTreeSet<Release>, other_images: bool) -> Question<'a> {
+    fn question<'a>(&'a self, missing: &'a BTreeMap<Release, ImageRef>, other_images: bool) -> Question<'a> {
         Question {
             runs: &self.running.release,
             catalogue: &self.settings.catalogue,

@@ -20,9 +20,14 @@ pub fn estimate(component: Component, image: &ImageRef) -> u64 {
     }
 }
 
+/// The key under which the operator names an image.
+pub(super) fn key(component: Component) -> String {
+    format!("images.{}", component.key())
+}
+
 /// Whether an image that the operator names is of this release; a note where its tag does not say.
 pub(super) fn fits(component: Component, image: &ImageRef, release: &Release) -> Result<Option<String>, Refusal> {
-    let key = format!("images.{}", component.key());
+    let key = key(component);
     let Some(tag) = image.tag() else {
         let why = "names an image by its digest alone, and nobody can tell of which release that is";
         let remedy = format!("write the tag before the digest (...:{release}@sha256:...), or remove the line");
@@ -36,7 +41,8 @@ pub(super) fn fits(component: Component, image: &ImageRef, release: &Release) ->
             "names {image}, which is not of {release}: server and machine learning have to be of the release that is \
              put in force"
         );
-        let remedy = format!("let its tag be {release}{variant}, or remove the line; then: photos-agent upgrade");
+        let remedy =
+            format!("let its tag be {release}{variant}, or remove the line; then: photos-agent upgrade --to {release}");
         return Err(Refusal::new(key, why, remedy));
     }
     if is_moving(tag) {

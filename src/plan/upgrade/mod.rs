@@ -6,7 +6,7 @@ mod images;
 mod path;
 mod refusals;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ pub struct Question<'a> {
     pub images: &'a BTreeMap<Component, ImageRef>,
     /// Whether the images of the same release are to be others than those that run.
     pub other_images: bool,
-    /// Releases with an image that the registry does not have.
-    pub missing: &'a BTreeSet<Release>,
+    /// Releases with an image that the registry does not have, and which.
+    pub missing: &'a BTreeMap<Release, ImageRef>,
     /// What did not come up here.
     pub quarantined: &'a [Quarantined],
     /// The major version of the cluster on disk.
@@ -135,7 +135,7 @@ enum Obstacle<'a> {
     Avoid(&'a str),
     Quarantined(&'a Quarantined),
     /// The registry lacks an image of it.
-    Missing,
+    Missing(&'a ImageRef),
     /// It is too young until then.
     Young(Timestamp),
     /// A release candidate.
@@ -189,7 +189,9 @@ impl<'a> Question<'a> {
         match path::path(self.runs, &target, &self.stones()) {
             Ok(path) if refused.is_empty() => {
                 let because = if matches!(self.wish, Wish::To(_)) { Because::Asked } else { Because::Written };
-                Answer { path: self.hops(path, &because), notes: self.newer_than(release), ..Answer::default() }
+                let is_written = matches!(self.wish, Wish::Written(_));
+                let notes = if is_written { self.newer_than(release) } else { Vec::new() };
+                Answer { path: self.hops(path, &because), refusals: Vec::new(), notes }
             }
             Ok(_) => Answer::refused(refused),
             Err(gap) => {
@@ -203,8 +205,8 @@ impl<'a> Question<'a> {
     fn same(&self, release: &Release) -> Answer {
         let published = self.catalogue.find(release).map(|entry| entry.published);
         let hop = Hop { release: release.clone(), published, because: Because::Images };
-        if self.other_images && self.missing.contains(release) {
-            let refusal = refusals::refusal(release, self.catalogue.find(release), &Obstacle::Missing);
+        if let Some(image) = self.missing.get(release).filter(|_| self.other_images) {
+            let refusal = refusals::refusal(release, self.catalogue.find(release), &Obstacle::Missing(image));
             return Answer::refused(refusal.into_iter().collect());
         }
         let path = if self.other_images { vec![hop] } else { Vec::new() };
@@ -218,6 +220,9 @@ impl<'a> Question<'a> {
         let (mut notes, mut unreached) = (Vec::new(), Vec::new());
         for entry in self.catalogue.releases().iter().filter(|entry| entry.release > *self.runs) {
             if let Some(obstacle) = self.obstacle(entry) {
+                if let Some(refusal) = self.missing_by_name(&obstacle) {
+                    return Answer::refused(vec![refusal]);
+                }
                 notes.extend(refusals::note(entry, &obstacle));
                 continue;
             }
@@ -236,6 +241,13 @@ impl<'a> Question<'a> {
         Answer { path: Vec::new(), refusals: unreached, notes }
     }
 
+    /// An image that the operator names is missing: no other release would have it.
+    fn missing_by_name(&self, obstacle: &Obstacle<'_>) -> Option<Refusal> {
+        let Obstacle::Missing(image) = obstacle else { return None };
+        let (component, _) = self.images.iter().find(|(_, named)| named == image)?;
+        Some(refusals::missing_by_name(*component, image))
+    }
+
     /// What may be stepped on along the way.
     fn stones(&self) -> Vec<Node> {
         let entries = self.catalogue.releases().iter().rev();
@@ -247,8 +259,8 @@ impl<'a> Question<'a> {
         if let Some(why) = &entry.avoid {
             return Some(Obstacle::Avoid(why));
         }
-        if self.missing.contains(&entry.release) {
-            return Some(Obstacle::Missing);
+        if let Some(image) = self.missing.get(&entry.release) {
+            return Some(Obstacle::Missing(image));
         }
         if let Some(quarantined) = self.quarantined.iter().find(of_it) {
             return Some(Obstacle::Quarantined(quarantined));
@@ -283,7 +295,8 @@ impl<'a> Question<'a> {
         let mut database = self.database.cloned();
         for hop in path {
             for component in [Component::Server, Component::Ml] {
-                let Some(image) = self.images.get(&component) else { continue };
+                let said = refused.iter().any(|refusal: &Refusal| refusal.what == images::key(component));
+                let Some(image) = self.images.get(&component).filter(|_| !said) else { continue };
                 match images::fits(component, image, &hop.release) {
                     Ok(note) => notes.extend(note),
                     Err(refusal) => refused.push(refusal),

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
+use super::images::key;
 use super::path::Gap;
 use super::{Obstacle, Wish};
 use crate::catalogue::{Catalogue, Entry};
-use crate::model::{Refusal, Release};
+use crate::model::{Component, ImageRef, Refusal, Release};
 
 /// How a release gets into the catalogue.
 const CATALOGUE: &str = "update photos-agent, or add it in /etc/photos-agent/config.d/NAME.catalogue.toml \
@@ -42,10 +43,10 @@ pub(super) fn refusal(release: &Release, entry: Option<&Entry>, obstacle: &Obsta
             format!("was tried on {}, and did not come up: {}", day(quarantined.since), quarantined.why),
             format!("to try it again: photos-agent upgrade --to {release}"),
         ),
-        Obstacle::Missing => Refusal::new(
+        Obstacle::Missing(image) => Refusal::new(
             what,
-            "has no image in the registry",
-            "photos-agent upgrade --check -v lists what was asked for; or take another release",
+            format!("needs {image}, which the registry does not have"),
+            "take another release: without a name, the newest is taken that the registry has",
         ),
         Obstacle::Young(ready) => Refusal::new(
             what,
@@ -54,6 +55,12 @@ pub(super) fn refusal(release: &Release, entry: Option<&Entry>, obstacle: &Obsta
         ),
         Obstacle::Early => return None,
     })
+}
+
+/// The refusal of an image that the operator names, and the registry does not have.
+pub(super) fn missing_by_name(component: Component, image: &ImageRef) -> Refusal {
+    let why = format!("names {image}, which the registry does not have");
+    Refusal::new(key(component), why, "name one that it has, or remove the line")
 }
 
 /// What is said of a newer release that was passed over.
@@ -66,7 +73,7 @@ pub(super) fn note(entry: &Entry, obstacle: &Obstacle<'_>) -> Option<String> {
             day(quarantined.since),
             quarantined.why
         ),
-        Obstacle::Missing => format!("{release} is passed over: an image of it is not in the registry"),
+        Obstacle::Missing(image) => format!("{release} is passed over: the registry has no {image}"),
         Obstacle::Young(ready) => {
             format!("{release} {}; at once: photos-agent upgrade --now", young(Some(entry), *ready))
         }

@@ -68,7 +68,7 @@ struct Asked {
     wish: Wish,
     images: BTreeMap<Component, ImageRef>,
     other_images: bool,
-    missing: BTreeSet<Release>,
+    missing: BTreeMap<Release, ImageRef>,
     quarantined: Vec<Quarantined>,
     cluster: Option<PostgresMajor>,
     database: Option<ImageRef>,
@@ -88,7 +88,7 @@ fn ask(runs: &str, wish: &str) -> Asked {
         wish,
         images: BTreeMap::new(),
         other_images: false,
-        missing: BTreeSet::new(),
+        missing: BTreeMap::new(),
         quarantined: Vec::new(),
         cluster: PostgresMajor::try_from(17).ok(),
         database: "ghcr.io/immich-app/postgres:17-vectorchord0.4.3".parse().ok(),
@@ -199,13 +199,19 @@ fn what_may_not_be_is_refused_with_the_way_out() {
             ],
         ),
         (
-            ask("v3.1.0", "to v3.2.2").with(|asked| asked.missing = [release("v3.2.2")].into()),
-            &["no image in the registry"],
+            ask("v3.1.0", "to v3.2.2").with(|asked| asked.missing = lack(&["v3.2.2"])),
+            &["needs ghcr.io/immich-app/immich-server:v3.2.2, which the registry does not have"],
         ),
         (ask("v3.1.0", "written v3.2.2").with(quarantine), &["was tried on 2026-11-20", "unwell", "--to v3.2.2"]),
         (
             ask("v3.1.0", "to v3.2.2").image(Component::Ml, "ghcr.io/a/b:v3.1.0-rocm"),
-            &["images.ml: names ghcr.io/a/b:v3.1.0-rocm, which is not of v3.2.2", "v3.2.2-rocm"],
+            &["images.ml: names ghcr.io/a/b:v3.1.0-rocm, which is not of v3.2.2", "v3.2.2-rocm", "upgrade --to v3.2.2"],
+        ),
+        (
+            ask("v3.1.0", "newest")
+                .image(Component::Server, "ghcr.io/immich-app/immich-server:v3.2.2")
+                .with(|asked| asked.missing = lack(&["v3.2.2"])),
+            &["images.server: names ghcr.io/immich-app/immich-server:v3.2.2, which the registry does not have"],
         ),
         (ask("v3.1.0", "newest").image(Component::Server, "ghcr.io/a/b:release"), &["images.server", "moves"]),
         (ask("v3.1.0", "newest").image(Component::Server, &digest), &["images.server", "by its digest alone"]),
@@ -234,7 +240,7 @@ fn what_may_not_be_is_refused_with_the_way_out() {
         ),
         (
             ask("v1.120.0", "to v1.144.1").with(|asked| {
-                asked.missing = ["v1.132.3", "v1.135.3"].map(release).into();
+                asked.missing = lack(&["v1.132.3", "v1.135.3"]);
             }),
             &["v1.136.0 has to be entered from v1.132.0 or newer", "one from v1.132.0 on, older than v1.136.0"],
         ),
@@ -251,6 +257,12 @@ fn what_may_not_be_is_refused_with_the_way_out() {
             assert!(said.contains(part), "{part}: {said}");
         }
     }
+}
+
+/// These releases have no image of the server in the registry.
+fn lack(names: &[&str]) -> BTreeMap<Release, ImageRef> {
+    let image = |name: &str| format!("ghcr.io/immich-app/immich-server:{name}").parse().unwrap();
+    names.iter().map(|name| (release(name), image(name))).collect()
 }
 
 fn quarantine(asked: &mut Asked) {
@@ -272,7 +284,7 @@ fn without_a_name_the_newest_is_taken_that_nothing_speaks_against() {
         (early, Some(|asked| asked.wish = Wish::To(release("v4.0.0-rc.1"))), "v3.2.2 v4.0.0-rc.1", ""),
         (avoid, None, "v3.2.2", "v3.3.0 is passed over: eats cats"),
         (HISTORY, Some(quarantine), "v3.2.0", "v3.2.2 is in quarantine since 2026-11-20: unwell"),
-        (HISTORY, Some(|asked| asked.missing = [release("v3.2.2")].into()), "v3.2.0", "not in the registry"),
+        (HISTORY, Some(|asked| asked.missing = lack(&["v3.2.2"])), "v3.2.0", "the registry has no ghcr"),
         // Told to by name.
         (
             HISTORY,
@@ -354,7 +366,8 @@ proptest! {
         let runs = release(&format!("v{}.{}.{}", runs.0, runs.1, runs.2));
         let wish = target.map_or(Wish::Newest, |index| Wish::To(index.get(&all).clone()));
         let asked = ask("v3.1.0", "newest").with(|asked| {
-            asked.missing = missing.iter().map(|index| index.get(&all).clone()).collect();
+            let names: Vec<String> = missing.iter().map(|index| index.get(&all).to_string()).collect();
+            asked.missing = lack(&names.iter().map(String::as_str).collect::<Vec<_>>());
             (asked.runs, asked.wish, asked.at_once, asked.catalogue) = (runs.clone(), wish.clone(), at_once, catalogue.clone());
             (asked.cluster, asked.database) = (None, None);
         });
@@ -371,7 +384,7 @@ proptest! {
             let entry = catalogue.find(&hop.release);
             prop_assert!(entry.is_some());
             let entry = entry.unwrap();
-            prop_assert!(entry.avoid.is_none() && !asked.missing.contains(&hop.release));
+            prop_assert!(entry.avoid.is_none() && !asked.missing.contains_key(&hop.release));
             prop_assert!(entry.from.as_ref().is_none_or(|from| before >= *from), "{} from {before}", hop.release);
             prop_assert!(hop.release.major() <= before.major() + 1);
             if hop.release.major() != before.major() {
@@ -379,7 +392,7 @@ proptest! {
                 let left = catalogue.releases().iter().find(|entry| {
                     let young = entry.published > jiff::civil::date(2026, 11, 14);
                     entry.release.major() == before.major() && entry.release > before && entry.avoid.is_none()
-                        && !asked.missing.contains(&entry.release) && (at_once || !young)
+                        && !asked.missing.contains_key(&entry.release) && (at_once || !young)
                 });
                 prop_assert!(left.is_none(), "{left:?} left out before {}", hop.release);
             }
