@@ -21,7 +21,7 @@ pub use check::{Check, Order, Stage, check};
 pub use images::ImageChange;
 pub use offers::Heard;
 pub use rollback::{Added, Outlook, Target, outlook, rollback};
-pub use run::{Hop, Wish, upgrade};
+pub use run::{Done, Hop, Wish, upgrade};
 pub use space::Needs;
 
 /// What runs.

@@ -1,14 +1,15 @@
 //! Whether an upgrade may begin at all, and to what: everything that could be in its way is looked for while all runs on.
 
-use crate::apply::{self, ApplyError, texts};
+use crate::apply::{self, ApplyError, Progress, texts};
 use crate::config::Settings;
 use crate::host::{Host, door};
-use crate::model::{ActiveState, InForce, LoadState, Refusal, Release};
+use crate::model::{ActiveState, ImageRef, InForce, LoadState, Refusal, Release};
 use crate::observe::{chain, facts};
 use crate::plan::door::{Doors, doors};
+use crate::record::{lift_quarantine, quarantine};
 use crate::snapshot::{self, Applied};
 use crate::stack::{self, Facts};
-use crate::upgrade::{Wish, check, of_facts};
+use crate::upgrade::{Wish, check, of_facts, pull};
 
 /// All is well, and there is a way on, or nothing newer.
 #[derive(Debug)]
@@ -17,9 +18,11 @@ pub(super) struct Ready {
     pub applied: Applied,
     /// What is to run.
     pub target: InForce,
+    /// What a person may want to know of that choice.
+    pub notes: Vec<String>,
 }
 
-pub(super) async fn look(host: &Host, wish: &Wish) -> Result<Ready, ApplyError> {
+pub(super) async fn look(host: &Host, wish: &Wish, progress: &mut dyn Progress) -> Result<Ready, ApplyError> {
     let root = &host.root;
     snapshot::refuse_open_operation(root, "and is finished first")?;
     snapshot::refuse_frozen(host).await?;
@@ -31,13 +34,14 @@ pub(super) async fn look(host: &Host, wish: &Wish) -> Result<Ready, ApplyError> 
     snapshot::refuse_full(root, disks)?;
     snapshot::remove_debris(root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
     snapshot::refuse_unexchangeable(root, &applied)?;
+    lift_what_was_pushed_again(host, &applied, progress).await?;
     let check = check(host, &applied.loaded, &wish.order).await?;
     if !check.refusals.is_empty() {
         return Err(ApplyError::Refused(check.refusals));
     }
     let release = check.path.into_iter().next().map_or(check.runs, |stage| stage.hop.release);
     let target = target(host, &applied, release)?;
-    Ok(Ready { applied, target })
+    Ok(Ready { applied, target, notes: check.notes })
 }
 
 /// What the release's entry and the operator's images come to, for the cluster on disk.
@@ -47,6 +51,28 @@ fn target(host: &Host, applied: &Applied, release: Release) -> Result<InForce, A
     let known = facts(&host.root, &settings).map_err(of_facts)?;
     let desired = stack::desire(&settings, &Facts { in_force: None, ..known });
     Ok(desired.map_err(|refusal| ApplyError::Refused(vec![refusal]))?.runs)
+}
+
+/// It is images that are in quarantine: a tag that means others by now is tried like any other.
+async fn lift_what_was_pushed_again(
+    host: &Host,
+    applied: &Applied,
+    progress: &mut dyn Progress,
+) -> Result<(), ApplyError> {
+    for quarantined in quarantine(&host.root)? {
+        if quarantined.release < applied.desired.runs.release {
+            continue;
+        }
+        let Ok(target) = target(host, applied, quarantined.release.clone()) else { continue };
+        // A registry that does not answer tells nothing.
+        let Ok(images) = pull::all(host, &target, progress).await else { continue };
+        let digest = |image: &ImageRef| image.digest().or_else(|| images.get(image)).cloned();
+        let digests = target.written.values().filter_map(digest).collect();
+        if !quarantined.is_of(&quarantined.release, &digests) {
+            lift_quarantine(&host.root, &quarantined.release)?;
+        }
+    }
+    Ok(())
 }
 
 /// An edit that nobody has applied yet would come with the upgrade, or be lost with it.

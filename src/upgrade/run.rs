@@ -42,20 +42,30 @@ pub struct Hop {
     pub report: Report,
 }
 
-/// Upgrades, release by release where the way there has stepping stones. Nothing done: there is nothing newer.
-pub async fn upgrade(host: &Host, wish: &Wish, progress: &mut dyn Progress) -> Result<Vec<Hop>, ApplyError> {
+/// All that was done.
+#[derive(Debug, Serialize)]
+pub struct Done {
+    /// The upgrades, in their order; none where there is nothing newer.
+    pub hops: Vec<Hop>,
+    /// What a person may want to know: a newer one that was passed over, and why.
+    pub notes: Vec<String>,
+}
+
+/// Upgrades, release by release where the way there has stepping stones.
+pub async fn upgrade(host: &Host, wish: &Wish, progress: &mut dyn Progress) -> Result<Done, ApplyError> {
     let _lock = lock::take(&host.root.join(LOCK), &wish.command, lock::PATIENCE).await?;
     let mut hops = Vec::new();
     loop {
-        let ready = preflight::look(host, wish).await?;
+        let ready = preflight::look(host, wish, progress).await?;
         let is_here = ready.target.release == ready.applied.desired.runs.release;
         if is_here && !hops.is_empty() {
-            return Ok(hops);
+            return Ok(Done { hops, notes: ready.notes });
         }
-        let Some(hop) = Box::pin(one(host, wish, &ready, progress)).await? else { return Ok(hops) };
-        hops.push(hop);
-        if is_here {
-            return Ok(hops);
+        let hop = Box::pin(one(host, wish, &ready, progress)).await?;
+        let is_over = is_here || hop.is_none();
+        hops.extend(hop);
+        if is_over {
+            return Ok(Done { hops, notes: ready.notes });
         }
     }
 }

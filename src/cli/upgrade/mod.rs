@@ -5,14 +5,12 @@ mod check;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use clap::Args;
-use serde::Serialize;
-
 use crate::cli::Context;
 use crate::cli::apply::{Talk, report_text, require_root};
 use crate::cli::failure::Failure;
 use crate::model::Release;
-use crate::upgrade::{self, Hop, Order, Wish};
+use crate::upgrade::{self, Done, Hop, Order, Wish};
+use clap::Args;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -32,11 +30,6 @@ pub(super) struct Options {
 /// The command, as the history has it.
 const UPGRADE: &str = "photos-agent upgrade";
 
-#[derive(Serialize)]
-struct Body<'a> {
-    hops: &'a [Hop],
-}
-
 pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode, Failure> {
     let Options { to, check, now } = options;
     if check {
@@ -47,17 +40,14 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     let wish = Wish { order, files: context.sources()?, command: UPGRADE.to_owned(), by: super::snapshot::caller() };
     let host = context.host()?;
     let mut talk = Talk::new(context.output);
-    let hops = Box::pin(upgrade::upgrade(&host, &wish, &mut talk)).await?;
-    context.output.answer("upgrade", Body { hops: &hops }, || text(&hops));
+    let done = Box::pin(upgrade::upgrade(&host, &wish, &mut talk)).await?;
+    context.output.answer("upgrade", &done, || text(&done));
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(hops: &[Hop]) -> String {
-    if hops.is_empty() {
-        return "Nothing to upgrade.\n".to_owned();
-    }
-    let mut text = String::new();
-    for Hop { from, to, report } in hops {
+fn text(done: &Done) -> String {
+    let mut text = if done.hops.is_empty() { "Nothing to upgrade.\n".to_owned() } else { String::new() };
+    for Hop { from, to, report } in &done.hops {
         text.push_str(&report_text(report));
         let what = if from == to {
             format!("Immich {to} runs on newer images")
@@ -65,6 +55,9 @@ fn text(hops: &[Hop]) -> String {
             format!("Immich {to} runs; it was {from}")
         };
         let _ = writeln!(text, "{what}. To go back, the data of then included: photos-agent rollback");
+    }
+    for note in &done.notes {
+        let _ = writeln!(text, "note: {note}");
     }
     text
 }
