@@ -65,7 +65,10 @@ pub enum Phase {
         data: bool,
     },
     /// It works, and is not taken back any more; the doors may be closed still.
-    Committed,
+    Committed {
+        /// The snapshot of just before.
+        snapshot: SnapshotId,
+    },
 }
 
 impl Phase {
@@ -73,7 +76,8 @@ impl Phase {
     pub const fn snapshot(&self) -> Option<&SnapshotId> {
         match self {
             Self::Trying { back } | Self::GoingBack { back, .. } => Some(&back.snapshot),
-            Self::Stopping | Self::Committed => None,
+            Self::Committed { snapshot } => Some(snapshot),
+            Self::Stopping => None,
         }
     }
 }

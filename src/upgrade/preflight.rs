@@ -1,6 +1,6 @@
 //! Whether an upgrade may begin at all, and to what: everything that could be in its way is looked for while all runs on.
 
-use crate::apply::{self, ApplyError, Progress, texts};
+use crate::apply::{self, ApplyError, texts};
 use crate::config::Settings;
 use crate::host::{Host, door};
 use crate::model::{ActiveState, ImageRef, InForce, LoadState, Refusal, Release};
@@ -9,7 +9,8 @@ use crate::plan::door::{Doors, doors};
 use crate::record::{lift_quarantine, quarantine};
 use crate::snapshot::{self, Applied};
 use crate::stack::{self, Facts};
-use crate::upgrade::{Wish, check, of_facts, pull};
+use crate::upgrade::pull::{self, Unheard};
+use crate::upgrade::{Order, Wish, check, of_facts};
 
 /// All is well, and there is a way on, or nothing newer.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(super) struct Ready {
     pub notes: Vec<String>,
 }
 
-pub(super) async fn look(host: &Host, wish: &Wish, progress: &mut dyn Progress) -> Result<Ready, ApplyError> {
+pub(super) async fn look(host: &Host, wish: &Wish) -> Result<Ready, ApplyError> {
     let root = &host.root;
     snapshot::refuse_open_operation(root, "and is finished first")?;
     snapshot::refuse_frozen(host).await?;
@@ -34,7 +35,7 @@ pub(super) async fn look(host: &Host, wish: &Wish, progress: &mut dyn Progress) 
     snapshot::refuse_full(root, disks)?;
     snapshot::remove_debris(root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
     snapshot::refuse_unexchangeable(root, &applied)?;
-    lift_what_was_pushed_again(host, &applied, progress).await?;
+    lift_what_was_pushed_again(host, &applied).await?;
     let check = check(host, &applied.loaded, &wish.order).await?;
     if !check.refusals.is_empty() {
         return Err(ApplyError::Refused(check.refusals));
@@ -53,19 +54,22 @@ fn target(host: &Host, applied: &Applied, release: Release) -> Result<InForce, A
     Ok(desired.map_err(|refusal| ApplyError::Refused(vec![refusal]))?.runs)
 }
 
+/// What an upgrade would go to next, or newer images of what runs, as far as that is known.
+pub(super) async fn next(host: &Host, applied: &Applied, order: &Order) -> Result<InForce, ApplyError> {
+    let check = check(host, &applied.loaded, order).await?;
+    let release = check.path.into_iter().next().map_or(check.runs, |stage| stage.hop.release);
+    target(host, applied, release)
+}
+
 /// It is images that are in quarantine: a tag that means others by now is tried like any other.
-async fn lift_what_was_pushed_again(
-    host: &Host,
-    applied: &Applied,
-    progress: &mut dyn Progress,
-) -> Result<(), ApplyError> {
+async fn lift_what_was_pushed_again(host: &Host, applied: &Applied) -> Result<(), ApplyError> {
     for quarantined in quarantine(&host.root)? {
         if quarantined.release < applied.desired.runs.release {
             continue;
         }
         let Ok(target) = target(host, applied, quarantined.release.clone()) else { continue };
         // A registry that does not answer tells nothing.
-        let Ok(images) = pull::all(host, &target, progress).await else { continue };
+        let Ok(images) = pull::all(host, &target, &mut Unheard).await else { continue };
         let digest = |image: &ImageRef| image.digest().or_else(|| images.get(image)).cloned();
         let digests = target.written.values().filter_map(digest).collect();
         if !quarantined.is_of(&quarantined.release, &digests) {

@@ -8,6 +8,13 @@ use crate::host::Host;
 use crate::model::{Digest, ImageRef, InForce};
 use crate::snapshot::Applied;
 
+/// For what is asked again, and was told.
+pub(super) struct Unheard;
+
+impl Progress for Unheard {
+    fn hear(&mut self, _: Event<'_>) {}
+}
+
 /// Pulls all of them while the old ones run. Returns what their tags mean now; nothing of it is in force yet.
 pub(super) async fn all(
     host: &Host,

@@ -16,6 +16,7 @@ use crate::model::{ImageRef, Refusal, Release, Restore, RestoredStack, Side};
 use crate::plan::Gate;
 use crate::record::{Generations, ImageLock, Outcome, quarantine};
 use crate::snapshot::{self, Applied, Request};
+use crate::upgrade::pull::Unheard;
 use crate::upgrade::{Order, dump, preflight, pull};
 
 /// What is asked for.
@@ -53,15 +54,19 @@ pub struct Done {
 
 /// Upgrades, release by release where the way there has stepping stones.
 pub async fn upgrade(host: &Host, wish: &Wish, progress: &mut dyn Progress) -> Result<Done, ApplyError> {
+    // It can take hours, and changes nothing: snapshots and repairs need not wait for it.
+    let fetched = fetch(host, wish, progress).await;
     let _lock = lock::take(&host.root.join(LOCK), &wish.command, lock::PATIENCE).await?;
+    fetched.map_err(|error| tell(host, wish, error))?;
     let mut hops = Vec::new();
     loop {
-        let ready = preflight::look(host, wish, progress).await?;
+        let ready = preflight::look(host, wish).await?;
         let is_here = ready.target.release == ready.applied.desired.runs.release;
         if is_here && !hops.is_empty() {
             return Ok(Done { hops, notes: ready.notes });
         }
-        let hop = Box::pin(one(host, wish, &ready, progress)).await?;
+        let is_first = hops.is_empty();
+        let hop = Box::pin(one(host, wish, &ready, is_first, progress)).await?;
         let is_over = is_here || hop.is_none();
         hops.extend(hop);
         if is_over {
@@ -70,16 +75,25 @@ pub async fn upgrade(host: &Host, wish: &Wish, progress: &mut dyn Progress) -> R
     }
 }
 
+/// Pulls the images of the first upgrade that there is, as far as that can be known without the lock.
+async fn fetch(host: &Host, wish: &Wish, progress: &mut dyn Progress) -> Result<(), ApplyError> {
+    let Ok(applied) = Applied::read(&host.root) else { return Ok(()) };
+    let Ok(target) = preflight::next(host, &applied, &wish.order).await else { return Ok(()) };
+    pull::all(host, &target, progress).await.map(drop)
+}
+
 /// The next one; none where there is none.
 async fn one(
     host: &Host,
     wish: &Wish,
     ready: &preflight::Ready,
+    is_fetched: bool,
     progress: &mut dyn Progress,
 ) -> Result<Option<Hop>, ApplyError> {
     let applied = &ready.applied;
     let from = side_of(host, applied)?;
-    let to = match pull::all(host, &ready.target, progress).await {
+    let listener: &mut dyn Progress = if is_fetched { &mut Unheard } else { progress };
+    let to = match pull::all(host, &ready.target, listener).await {
         Ok(images) => Side { in_force: ready.target.clone(), images },
         Err(error) => return Err(tell(host, wish, error)),
     };

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::apply::restore::{self, begin, failed, stop};
 use crate::apply::upgrade::arrived::arrived;
 use crate::apply::upgrade::watch::journal_of;
-use crate::apply::upgrade::{WentBack, of, trial};
+use crate::apply::upgrade::{WentBack, doors, of, trial};
 use crate::apply::{ApplyError, Operation, Progress, Survey, converge, schema_version, units};
 use crate::config::Loaded;
 use crate::host::systemd::Verb;
@@ -112,7 +112,8 @@ pub(super) async fn finish(
     remember(host, &upgrade, &why, data, (&kept, &arrived))?;
     let started = start_again(host, loaded, from, operation, progress).await;
     // Nothing is taken back any more, however it stands.
-    trial::open_doors(host, operation, progress).await?;
+    doors::open(host, operation, progress).await?;
+    operation.set_upgrade(None)?;
 
     let journal = journal_path(&upgrade);
     let there = host.root.join(journal.as_path()).exists();
@@ -137,7 +138,7 @@ async fn start_again(
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
 ) -> Result<(Survey, Timestamp), ApplyError> {
-    trial::keep_doors_closed(host, loaded, operation, progress).await?;
+    doors::keep_closed(host, loaded, operation, progress).await?;
     let (survey, more) = converge(host, loaded, operation, progress).await?;
     trial::watch_over(host, &survey, from, operation, progress).await?;
     Ok((survey, more))

@@ -5,6 +5,7 @@
 
 mod arrived;
 mod back;
+mod doors;
 mod trial;
 pub mod watch;
 
@@ -94,7 +95,7 @@ pub async fn begin_upgrade(
         cut_off: 0,
         phase: Phase::Stopping,
     }))?;
-    trial::close_doors(host, &change.loaded, operation, progress).await?;
+    doors::close(host, &change.loaded, operation, progress).await?;
     let step = "stop the stack";
     let reason = format!("for the snapshot before Immich {}", change.to.in_force.release);
     let begun = begin(operation, progress, step, &reason, Gate::Closed, true)?;
@@ -111,7 +112,8 @@ pub async fn give_up(
     progress: &mut dyn Progress,
 ) -> Result<(Survey, Timestamp), ApplyError> {
     let converged = converge(host, loaded, operation, progress).await;
-    trial::open_doors(host, operation, progress).await?;
+    doors::open(host, operation, progress).await?;
+    operation.set_upgrade(None)?;
     if converged.is_ok() {
         operation.settled();
     }
@@ -168,8 +170,8 @@ pub(super) async fn resume(
         Phase::GoingBack { .. } => {
             (back::finish(host, &loaded, &mut operation, progress).await, format!("Immich {from} is back"))
         }
-        Phase::Committed => {
-            let committed = trial::open_doors(host, &mut operation, progress).await;
+        Phase::Committed { .. } => {
+            let committed = trial::commit(host, &mut operation, progress).await;
             let converged = match committed {
                 Ok(()) => converge(host, &loaded, &mut operation, progress).await,
                 Err(error) => Err(error),

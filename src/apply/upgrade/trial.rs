@@ -7,17 +7,15 @@ use jiff::Timestamp;
 
 use crate::apply::restore::{begin, failed};
 use crate::apply::upgrade::watch::{Limits, watch};
-use crate::apply::upgrade::{back, of};
+use crate::apply::upgrade::{back, doors, of};
 use crate::apply::{ApplyError, Operation, Progress, Survey, converge, survey};
 use crate::config::Loaded;
-use crate::host::{Host, door, journal};
-use crate::model::{ActiveState, Phase, Refusal, Release, Restore, UnitName, Upgrade};
+use crate::host::{Host, journal};
+use crate::model::{ActiveState, Phase, Release, Restore, UnitName, Upgrade};
 use crate::observe::chain;
-use crate::plan::door::{Doors, doors};
+use crate::plan::Gate;
 use crate::plan::health::Expected;
-use crate::plan::{Gate, Observed, Unreachable};
 use crate::record::{End, ImageLock, Upgraded, lift_quarantine, set_last_upgrade};
-use crate::stack::Desired;
 
 /// Lines of the journal that are told of a service that does not come up.
 const LAST_WORDS: usize = 5;
@@ -78,49 +76,10 @@ async fn start_and_watch(
     lock.put_in_force(upgrade.to.in_force.clone(), upgrade.to.images.clone())?;
     operation.step_done(begun);
 
-    keep_doors_closed(host, loaded, operation, progress).await?;
+    doors::keep_closed(host, loaded, operation, progress).await?;
     let (survey, more) = converge(host, loaded, operation, progress).await?;
     watch_over(host, &survey, release, operation, progress).await?;
     Ok((survey, more))
-}
-
-/// Whatever has become of them meanwhile. Those that are closed were, when more was known of the server's networks.
-pub(super) async fn keep_doors_closed(
-    host: &Host,
-    loaded: &Loaded,
-    operation: &mut Operation<'_>,
-    progress: &mut dyn Progress,
-) -> Result<(), ApplyError> {
-    let is_closed = door::is_any_closed(&host.root).map_err(failed("look at the doors of the server"))?;
-    if is_closed { Ok(()) } else { close_doors(host, loaded, operation, progress).await }
-}
-
-/// Keeps people out of the server, the one that runs and whichever comes after it.
-pub(super) async fn close_doors(
-    host: &Host,
-    loaded: &Loaded,
-    operation: &mut Operation<'_>,
-    progress: &mut dyn Progress,
-) -> Result<(), ApplyError> {
-    let step = "close the doors of the server";
-    let reason = "what is uploaded before the new release is known to work could be lost";
-    let begun = begin(operation, progress, step, reason, Gate::Open, false)?;
-    let doors = {
-        let Survey { observed, desired, .. } = survey(host, loaded).await?;
-        doors_of(&observed, &desired)?
-    };
-    door::close(&host.root, &doors.rules()).await.map_err(failed(step))?;
-    operation.step_done(begun);
-    Ok(())
-}
-
-fn doors_of(observed: &Observed, desired: &Desired) -> Result<Doors, ApplyError> {
-    let silent = |unreachable: &Unreachable| {
-        let why = format!("cannot be asked: {}", unreachable.0);
-        vec![Refusal::new("Podman", why, "systemctl restart podman.socket")]
-    };
-    let podman = observed.podman.as_ref().map_err(silent).map_err(ApplyError::Refused)?;
-    doors(podman, desired).map_err(ApplyError::Refused)
 }
 
 /// The gate: well without a break for as long as the upgrade says.
@@ -135,7 +94,7 @@ pub(super) async fn watch_over(
     let step = format!("watch Immich {release}");
     let reason = format!("all has to be well for {} s without a break", upgrade.settle_s);
     let begun = begin(operation, progress, &step, &reason, Gate::Open, false)?;
-    let doors = doors_of(&survey.observed, &survey.desired)?;
+    let doors = doors::of(&survey.observed, &survey.desired)?;
     let expected = Expected { release: release.clone(), checksum_failures: upgrade.checksum_failures, doors };
     let limits =
         Limits { settle: Duration::from_secs(upgrade.settle_s), timeout: Duration::from_secs(upgrade.timeout_s) };
@@ -144,35 +103,28 @@ pub(super) async fn watch_over(
     Ok(())
 }
 
-/// From here on it is not taken back any more.
-async fn commit(host: &Host, operation: &mut Operation<'_>, progress: &mut dyn Progress) -> Result<(), ApplyError> {
-    let upgrade = of(operation)?;
-    let (from, to) = (upgrade.from.in_force.release.clone(), upgrade.to.in_force.release.clone());
-    let upgraded = Upgraded {
-        at: Timestamp::now(),
-        operation: upgrade.operation,
-        command: operation.command().to_owned(),
-        from,
-        to,
-        snapshot: upgrade.phase.snapshot().cloned(),
-        end: End::Done,
-    };
-    operation.set_upgrade(Some(Upgrade { phase: Phase::Committed, ..upgrade }))?;
-    open_doors(host, operation, progress).await?;
-    lift_quarantine(&host.root, &upgraded.to)?;
-    Ok(set_last_upgrade(&host.root, upgraded)?)
-}
-
-/// Lets people in again, and the upgrade is over with the next step, or the end of the operation.
-pub(super) async fn open_doors(
+/// From here on it is not taken back any more. May be cut off anywhere, and done again.
+pub(super) async fn commit(
     host: &Host,
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
 ) -> Result<(), ApplyError> {
-    let step = "open the doors of the server";
-    let begun = begin(operation, progress, step, "nothing is taken back any more", Gate::Open, false)?;
-    door::open(&host.root).await.map_err(failed(step))?;
-    operation.step_done(begun);
-    operation.set_upgrade(None)?;
-    Ok(())
+    let upgrade = of(operation)?;
+    let snapshot = upgrade.phase.snapshot().cloned();
+    let upgraded = Upgraded {
+        at: Timestamp::now(),
+        operation: upgrade.operation,
+        command: operation.command().to_owned(),
+        from: upgrade.from.in_force.release.clone(),
+        to: upgrade.to.in_force.release.clone(),
+        snapshot: snapshot.clone(),
+        end: End::Done,
+    };
+    if let Some(snapshot) = snapshot {
+        operation.set_upgrade(Some(Upgrade { phase: Phase::Committed { snapshot }, ..upgrade }))?;
+    }
+    doors::open(host, operation, progress).await?;
+    lift_quarantine(&host.root, &upgraded.to)?;
+    set_last_upgrade(&host.root, upgraded)?;
+    Ok(operation.set_upgrade(None)?)
 }
