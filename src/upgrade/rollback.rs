@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::apply::{ApplyError, Progress, Report};
 use crate::config::Source;
 use crate::host::subvolume::Newer;
 use crate::host::{Host, process};
-use crate::model::{Refusal, Service, SnapshotId, Subvolume};
-use crate::record::Generations;
+use crate::model::{Quarantined, Refusal, Release, Service, SnapshotId, Subvolume};
+use crate::record::{Generations, add_quarantined};
 use crate::snapshot::{self, Prospect};
 use crate::stack;
 
@@ -100,7 +101,20 @@ pub async fn rollback(
         files: target.files.clone(),
         command: target.command.clone(),
     };
-    snapshot::restore(host, &wish, &outlook.restore, progress).await
+    let report = snapshot::restore(host, &wish, &outlook.restore, progress).await?;
+    if let Some(left) = left_behind(&outlook.restore) {
+        add_quarantined(&host.root, left)?;
+    }
+    Ok(report)
+}
+
+/// The release that somebody has gone back from: a timer that takes it again the next night would be no help.
+fn left_behind(restore: &Prospect) -> Option<Quarantined> {
+    let (now, then) = (restore.release.now.parse().ok()?, restore.release.then.parse().ok()?);
+    let release: Release = now;
+    let digests = restore.images.iter().filter_map(|change| change.now.as_ref()?.digest().cloned()).collect();
+    let why = format!("somebody went back from it to {then}");
+    (release > then).then(|| Quarantined { release, digests, since: Timestamp::now(), why })
 }
 
 fn choose(ways: &[(u32, SnapshotId)], current: u32, wanted: Option<u32>) -> Result<(u32, SnapshotId), ApplyError> {
