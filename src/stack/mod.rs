@@ -42,6 +42,8 @@ pub const UNITS: &str = "/etc/systemd/system";
 pub const TARGET: &str = "photos.target";
 /// The folder of snapshots on each disk.
 const SNAPSHOTS: &str = ".snapshots";
+/// Before the name of a snapshot: the folder in which a writable clone of its database is run.
+pub const BENCH: &str = ".verify-";
 /// The slice in which all services run.
 pub const SLICE: &str = "photos.slice";
 /// The unit that finishes an interrupted operation before the services start.
@@ -181,6 +183,11 @@ impl Disk {
     pub fn replaced(&self) -> HostPath {
         self.base.join("replaced")
     }
+
+    /// Where a writable clone of a snapshot's database is run.
+    pub fn bench(&self, id: &SnapshotId) -> HostPath {
+        self.snapshots().join(&format!("{BENCH}{id}"))
+    }
 }
 
 /// A Podman network.
@@ -250,6 +257,11 @@ struct Context<'a> {
     facts: &'a Facts,
     images: Images<'a>,
     places: Places,
+}
+
+/// The name of the folder in which an operation keeps a live tree that it has replaced.
+pub fn replaced_name(operation: u64, failed: bool) -> String {
+    format!("{operation:06}{}", if failed { "-failed" } else { "" })
 }
 
 /// The stack for these settings on this host.
