@@ -13,6 +13,7 @@ mod restore;
 mod rotate;
 mod secrets;
 mod steps;
+pub mod throwaway;
 mod units;
 pub mod upgrade;
 

@@ -12,6 +12,7 @@ mod postgres;
 mod proof;
 mod redis;
 mod server;
+pub mod succession;
 mod target;
 pub mod throwaway;
 mod timers;
@@ -30,6 +31,7 @@ use crate::model::{
 use images::Images;
 use places::Places;
 
+pub use images::{OtherMajor, major_of, within_major};
 pub use postgres::{CHECKPOINT, NO_STATEMENT, VITALS, assets_since, dump, password_statement, session};
 pub use server::PORT as SERVER_PORT;
 pub use unit::MARKER;
@@ -112,6 +114,8 @@ pub struct Desired {
     pub runs: InForce,
     /// What the settings wish instead, where that is something else. Only an upgrade puts it in force.
     pub wish: Option<InForce>,
+    /// What the settings wish of another major version of the database, which is an operation of its own.
+    pub other_major: Option<OtherMajor>,
     /// Every file that the agent owns.
     pub files: Vec<DesiredFile>,
     /// The services, in the order in which people think of them.
@@ -295,6 +299,7 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
         networks,
         runs: context.images.runs.clone(),
         wish: context.images.wish.clone(),
+        other_major: context.images.other_major.clone(),
         files,
         services,
         joined: settings.network.server_networks.clone(),

@@ -42,9 +42,9 @@ pub(super) async fn look(host: &Host, wish: &Wish) -> Result<Ready, ApplyError> 
 
 /// What the release's entry and the operator's images come to, for the cluster on disk.
 fn target(host: &Host, applied: &Applied, release: Release) -> Result<InForce, ApplyError> {
-    let mut settings: Settings = applied.loaded.settings.clone();
+    let known = facts(&host.root, &applied.loaded.settings).map_err(of_facts)?;
+    let mut settings: Settings = stack::within_major(&applied.loaded.settings, &known);
     settings.immich.version = release;
-    let known = facts(&host.root, &settings).map_err(of_facts)?;
     let desired = stack::desire(&settings, &Facts { in_force: None, ..known });
     Ok(desired.map_err(|refusal| ApplyError::Refused(vec![refusal]))?.runs)
 }
