@@ -7,6 +7,7 @@ mod applied;
 mod database;
 mod gate;
 mod images;
+pub mod major;
 mod operation;
 mod progress;
 mod restore;

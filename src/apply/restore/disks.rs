@@ -12,7 +12,7 @@ use crate::model::{HostPath, Origin, Restore, RestoredDisk, SnapshotId, Subvolum
 use crate::plan::restore::{DiskState, Found, Tree, is_new, is_old, removable};
 use crate::stack::{Disk, replaced_name};
 
-fn disk_of(disk: &RestoredDisk) -> Disk {
+pub(in crate::apply) fn disk_of(disk: &RestoredDisk) -> Disk {
     Disk { base: disk.base.clone(), subvolumes: disk.parts.keys().copied().collect() }
 }
 
@@ -20,7 +20,7 @@ pub(super) fn live(disk: &RestoredDisk) -> HostPath {
     disk_of(disk).live()
 }
 
-pub(super) fn next(disk: &RestoredDisk) -> HostPath {
+pub(in crate::apply) fn next(disk: &RestoredDisk) -> HostPath {
     disk_of(disk).next()
 }
 
@@ -30,7 +30,7 @@ pub(super) fn replaced(disk: &RestoredDisk, restore: &Restore) -> HostPath {
 }
 
 /// What lies in the folders of each disk.
-pub(super) fn look(host: &Host, restore: &Restore) -> Result<Vec<DiskState>, StorageError> {
+pub(in crate::apply) fn look(host: &Host, restore: &Restore) -> Result<Vec<DiskState>, StorageError> {
     let at = |path: HostPath| tree(&host.root.join(path.as_path()));
     let state = |disk: &RestoredDisk| {
         Ok(DiskState { live: at(live(disk))?, next: at(next(disk))?, replaced: at(replaced(disk, restore))? })
