@@ -1,7 +1,7 @@
 //! Whether an upgrade may begin at all, and to what: everything that could be in its way is looked for while all runs on.
 
 use crate::apply::{self, ApplyError, texts};
-use crate::config::Settings;
+use crate::config::{Settings, Source};
 use crate::host::{Host, door};
 use crate::model::{ActiveState, InForce, LoadState, Refusal, Release};
 use crate::observe::{chain, facts};
@@ -20,17 +20,7 @@ pub(super) struct Ready {
 }
 
 pub(super) async fn look(host: &Host, wish: &Wish) -> Result<Ready, ApplyError> {
-    let root = &host.root;
-    snapshot::refuse_open_operation(root, "and is finished first")?;
-    snapshot::refuse_frozen(host).await?;
-    let applied = Applied::read(root)?;
-    refuse_unapplied(&applied, wish)?;
-    refuse_unwell(host, &applied).await?;
-    let disks = &applied.desired.disks;
-    snapshot::refuse_missing(root, disks)?;
-    snapshot::refuse_full(root, disks)?;
-    snapshot::remove_debris(root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
-    snapshot::refuse_unexchangeable(root, &applied)?;
+    let applied = well(host, &wish.files).await?;
     let check = check(host, &applied.loaded, &wish.order).await?;
     if !check.refusals.is_empty() {
         return Err(ApplyError::Refused(check.refusals));
@@ -38,6 +28,22 @@ pub(super) async fn look(host: &Host, wish: &Wish) -> Result<Ready, ApplyError> 
     let release = check.path.into_iter().next().map_or(check.runs, |stage| stage.hop.release);
     let target = target(host, &applied, release)?;
     Ok(Ready { applied, target })
+}
+
+/// What runs, where all is well and could be gone back to.
+pub(super) async fn well(host: &Host, files: &[Source]) -> Result<Applied, ApplyError> {
+    let root = &host.root;
+    snapshot::refuse_open_operation(root, "and is finished first")?;
+    snapshot::refuse_frozen(host).await?;
+    let applied = Applied::read(root)?;
+    refuse_unapplied(&applied, files)?;
+    refuse_unwell(host, &applied).await?;
+    let disks = &applied.desired.disks;
+    snapshot::refuse_missing(root, disks)?;
+    snapshot::refuse_full(root, disks)?;
+    snapshot::remove_debris(root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
+    snapshot::refuse_unexchangeable(root, &applied)?;
+    Ok(applied)
 }
 
 /// What the release's entry and the operator's images come to, for the cluster on disk.
@@ -50,8 +56,8 @@ fn target(host: &Host, applied: &Applied, release: Release) -> Result<InForce, A
 }
 
 /// An edit that nobody has applied yet would come with the upgrade, or be lost with it.
-fn refuse_unapplied(applied: &Applied, wish: &Wish) -> Result<(), ApplyError> {
-    let files = texts(&wish.files);
+fn refuse_unapplied(applied: &Applied, files: &[Source]) -> Result<(), ApplyError> {
+    let files = texts(files);
     if files == applied.generation.config || applied.generation.holds_against(&files) {
         return Ok(());
     }
