@@ -126,8 +126,13 @@ mod tests {
     }
 
     fn open(command: &str, restores: bool) -> Pending {
-        let restore =
-            Restore { snapshot: "20261121T144512Z".parse().unwrap(), operation: 1, disks: Vec::new(), stack: None };
+        let restore = Restore {
+            snapshot: "20261121T144512Z".parse().unwrap(),
+            operation: 1,
+            disks: Vec::new(),
+            failed: false,
+            stack: None,
+        };
         Pending {
             schema: 1,
             id: 1,

@@ -7,12 +7,14 @@ mod applied;
 mod database;
 mod gate;
 mod images;
+pub mod major;
 mod operation;
 mod progress;
 mod restore;
 mod rotate;
 mod secrets;
 mod steps;
+pub mod throwaway;
 mod units;
 pub mod upgrade;
 

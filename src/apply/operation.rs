@@ -355,7 +355,9 @@ mod tests {
             let (_folder, root) = root();
             let mut operation = Operation::begin(&root, "photos-agent restore").unwrap();
             let snapshot = "20261121T144512Z".parse().unwrap();
-            operation.begin_restore(Restore { snapshot, operation: 0, disks: Vec::new(), stack: None }).unwrap();
+            operation
+                .begin_restore(Restore { snapshot, operation: 0, disks: Vec::new(), failed: false, stack: None })
+                .unwrap();
             operation.begin_step("stop the stack".to_owned(), "", Gate::Closed, runs).unwrap();
             operation.begin_step("remove the clones".to_owned(), "", Gate::Closed, false).unwrap();
             operation.restore_undone();
@@ -424,8 +426,13 @@ mod tests {
     #[test]
     fn a_restore_is_remembered_by_whoever_takes_it_up_until_it_is_whole_or_undone() {
         let (_folder, root) = root();
-        let restore =
-            Restore { snapshot: "20261121T144512Z".parse().unwrap(), operation: 0, disks: Vec::new(), stack: None };
+        let restore = Restore {
+            snapshot: "20261121T144512Z".parse().unwrap(),
+            operation: 0,
+            disks: Vec::new(),
+            failed: false,
+            stack: None,
+        };
         let mut first = Operation::begin(&root, "restore").unwrap();
         first.begin_restore(restore.clone()).unwrap();
         assert_eq!(Pending::read(&root).unwrap(), None, "not before its first step");

@@ -125,18 +125,7 @@ pub async fn make_subvolume(path: &Path, nocow: bool, owner: u32, mode: u32, lab
     };
     let aside = parent.join(format!(".{name}.new"));
     remove_half_made(&aside)?;
-    Subvolume::create(aside.as_path(), None).map_err(|source| StorageError::Btrfs {
-        doing: "create the subvolume",
-        path: path.to_owned(),
-        source,
-    })?;
-    if nocow {
-        set_nocow(&aside)?;
-    }
-    set_owner(&aside, owner, mode)?;
-    if label {
-        label_for_containers(&aside)?;
-    }
+    create_subvolume(&aside, nocow, owner, mode, label)?;
     // Not `rename` alone: it would silently replace an empty folder that appeared meanwhile.
     nix::fcntl::renameat2(
         nix::fcntl::AT_FDCWD,
@@ -153,6 +142,20 @@ pub async fn make_subvolume(path: &Path, nocow: bool, owner: u32, mode: u32, lab
         path: path.to_owned(),
         source,
     })
+}
+
+/// Makes one under its name at once: whoever calls it knows otherwise whether it is whole.
+pub fn create_subvolume(path: &Path, nocow: bool, owner: u32, mode: u32, label: bool) -> Result<(), StorageError> {
+    Subvolume::create(path, None).map_err(|source| StorageError::Btrfs {
+        doing: "create the subvolume",
+        path: path.to_owned(),
+        source,
+    })?;
+    if nocow {
+        set_nocow(path)?;
+    }
+    set_owner(path, owner, mode)?;
+    if label { label_for_containers(path) } else { Ok(()) }
 }
 
 /// Renames what was never used, `NAME.cut-off`, so that a new one can take its place. Deletes nothing, and so
@@ -210,7 +213,8 @@ fn mode(metadata: &Metadata) -> u32 {
     metadata.permissions().mode() & 0o7777
 }
 
-fn is_empty(path: &Path) -> Result<bool, StorageError> {
+/// Whether nothing is in a folder.
+pub fn is_empty(path: &Path) -> Result<bool, StorageError> {
     let mut entries = fs::read_dir(path).map_err(io_error("list", path))?;
     Ok(entries.next().is_none())
 }

@@ -31,7 +31,7 @@ pub use name::{EnvironmentName, NetworkName, SecretName, UnitName};
 pub use path::{HostPath, Root};
 pub use quarantined::Quarantined;
 pub use refusal::Refusal;
-pub use restore::{Change, Restore, RestoredDisk, RestoredStack};
+pub use restore::{Change, Origin, Restore, RestoredDisk, RestoredStack};
 pub use service::{Component, Service};
 pub use snapshot::{SnapshotId, SubvolumeUuid};
 pub use space::{Allocation, Device, Group, Profile, Room};

@@ -15,6 +15,9 @@ pub struct Restore {
     pub operation: u64,
     /// Each filesystem with a live tree.
     pub disks: Vec<RestoredDisk>,
+    /// Whether what it replaces has failed: kept apart from what the same operation had replaced by that before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
     /// Configuration and images that go back with it; none where those stay that run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<RestoredStack>,
@@ -34,10 +37,23 @@ pub struct RestoredDisk {
 pub struct Change {
     /// What lies there before; none where nothing does.
     pub before: Option<SubvolumeUuid>,
-    /// What the new one is a clone of: the snapshot's where the part goes back, else what lies there before.
-    pub of: SubvolumeUuid,
+    /// What the new one comes of.
+    pub of: Origin,
     /// Whether it goes back.
     pub back: bool,
+}
+
+/// What a part of a new tree comes of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Origin {
+    /// A clone of this one: the snapshot's where the part goes back, else what lies there before.
+    Clone(SubvolumeUuid),
+    /// Made anew, and a clone of nothing.
+    Made {
+        /// Its own UUID. None: it may be there already, and nothing is in it until its UUID is written down.
+        made: Option<SubvolumeUuid>,
+    },
 }
 
 /// Configuration and images of a snapshot.

@@ -50,6 +50,13 @@ pub struct Upgrade {
 pub enum Phase {
     /// The stack is down or on its way there, and nothing was put in force: what ran is started again.
     Stopping,
+    /// The database is copied to a new cluster of another major version: undone as long as nothing was exchanged.
+    Moving {
+        /// The snapshot of just before.
+        back: Restore,
+        /// What takes the place of what.
+        forth: Restore,
+    },
     /// The new release is in force, behind closed doors.
     Trying {
         /// The snapshot of just before.
@@ -75,7 +82,7 @@ impl Phase {
     /// The snapshot of just before, where there is a way back to it.
     pub const fn snapshot(&self) -> Option<&SnapshotId> {
         match self {
-            Self::Trying { back } | Self::GoingBack { back, .. } => Some(&back.snapshot),
+            Self::Moving { back, .. } | Self::Trying { back } | Self::GoingBack { back, .. } => Some(&back.snapshot),
             Self::Committed { snapshot } => Some(snapshot),
             Self::Stopping => None,
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::{InForce, PodmanState};
 use crate::plan::{Plan, Step};
-use crate::stack::Desired;
+use crate::stack::{Desired, OtherMajor};
 
 pub(super) fn plan(podman: &PodmanState, desired: &Desired, plan: &mut Plan) {
     let mut asked = BTreeSet::new();
@@ -20,6 +20,18 @@ pub(super) fn plan(podman: &PodmanState, desired: &Desired, plan: &mut Plan) {
         plan.step(Step::Pull { image: image.clone() }, reason);
     }
     plan.notes.extend(desired.wish.as_ref().map(|wish| note(&desired.runs, wish)));
+    plan.notes.extend(desired.other_major.as_ref().map(of_major));
+}
+
+/// A cluster is opened by its own major version only, and so what the files say waits.
+fn of_major(OtherMajor { key, wished, runs }: &OtherMajor) -> String {
+    if wished < runs {
+        return format!(
+            "PostgreSQL {runs} runs, and {key} says {wished}: a cluster goes to a newer major version only. Let {key} say \
+             {runs}, or remove it; an older one comes back with its data: photos-agent rollback"
+        );
+    }
+    format!("PostgreSQL {runs} runs, and {key} says {wished}; to go there: photos-agent upgrade --postgres {wished}")
 }
 
 /// What the files say and does not run.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Change, HostPath, Restore, RestoredDisk, Subvolume, SubvolumeUuid};
+use crate::model::{Change, HostPath, Origin, Restore, RestoredDisk, Subvolume, SubvolumeUuid};
 
 /// A subvolume that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Found {
     pub uuid: SubvolumeUuid,
     /// That of what it was cloned from.
     pub of: Option<SubvolumeUuid>,
+    /// Whether nothing is in it.
+    pub empty: bool,
 }
 
 /// What lies in a folder that is, was or may become a live tree.
@@ -98,12 +100,12 @@ pub fn work(disk: &RestoredDisk, state: &DiskState) -> Option<Work> {
 
 /// The parts of a tree in the making; none if anything in it was not made for this restore. Only these are ever deleted.
 pub fn removable(disk: &RestoredDisk, tree: &Tree) -> Option<Vec<Subvolume>> {
-    let is_clone = |(part, found): (&Subvolume, &Found)| {
-        let ours = disk.parts.get(part).is_some_and(|change| is_made(change, found));
+    let is_ours = |(part, found): (&Subvolume, &Found)| {
+        let ours = disk.parts.get(part).is_some_and(|change| is_made(change, found) || is_begun(change, found));
         let is_kept = disk.parts.values().any(|change| change.before.as_ref() == Some(&found.uuid));
         (ours && !is_kept).then_some(*part)
     };
-    if tree.others.is_empty() { tree.parts.iter().map(is_clone).collect() } else { None }
+    if tree.others.is_empty() { tree.parts.iter().map(is_ours).collect() } else { None }
 }
 
 /// Everything as it was before.
@@ -120,7 +122,16 @@ pub fn is_new(disk: &RestoredDisk, tree: &Tree) -> bool {
 }
 
 fn is_made(change: &Change, found: &Found) -> bool {
-    found.of.as_ref() == Some(&change.of) && change.before.as_ref() != Some(&found.uuid) && found.uuid != change.of
+    let comes_of_it = match &change.of {
+        Origin::Clone(of) => found.of.as_ref() == Some(of) && found.uuid != *of,
+        Origin::Made { made } => made.as_ref() == Some(&found.uuid),
+    };
+    comes_of_it && change.before.as_ref() != Some(&found.uuid)
+}
+
+/// Whether it is what was made before its UUID could be written down, of which nobody can have used anything.
+fn is_begun(change: &Change, found: &Found) -> bool {
+    change.of == Origin::Made { made: None } && found.of.is_none() && found.empty
 }
 
 #[cfg(test)]
@@ -138,17 +149,33 @@ mod tests {
 
     /// Live are a, b, c; postgres and media go back to clones of d and e, thumbs stays.
     fn disk() -> RestoredDisk {
-        let change = |before: char, of: char| Change { before: Some(uuid(before)), of: uuid(of), back: before != of };
+        let clone = |of: char| Origin::Clone(uuid(of));
+        let change = |before: char, of: char| Change { before: Some(uuid(before)), of: clone(of), back: before != of };
         let changes = [change('a', 'd'), change('b', 'e'), change('c', 'c')];
         RestoredDisk { base: "/var/lib/photos".parse().unwrap(), parts: PARTS.into_iter().zip(changes).collect() }
     }
 
     fn restore(disks: usize) -> Restore {
         let disks = vec![disk(); disks];
-        Restore { snapshot: "20261121T144512Z".parse().unwrap(), operation: 7, disks, stack: None }
+        let snapshot = "20261121T144512Z".parse().unwrap();
+        Restore { snapshot, operation: 7, disks, failed: false, stack: None }
     }
 
-    /// A tree as text: for each part its UUID and that of what it is a clone of; a dot is a part that is not there.
+    /// The same where postgres is made anew; its UUID is known, or it is not yet.
+    fn fresh(made: Option<char>) -> RestoredDisk {
+        let mut disk = disk();
+        for (part, before) in PARTS.into_iter().zip("abc".chars()) {
+            let of = match part {
+                Subvolume::Postgres => Origin::Made { made: made.map(uuid) },
+                _ => Origin::Clone(uuid(before)),
+            };
+            disk.parts.insert(part, Change { before: Some(uuid(before)), of, back: false });
+        }
+        disk
+    }
+
+    /// A tree as text: for each part its UUID and that of what it is a clone of, and a star where it is empty; a dot is a part
+    /// that is not there.
     fn tree(text: &str) -> Option<Tree> {
         if text == "-" {
             return None;
@@ -157,7 +184,8 @@ mod tests {
         let found = |word: &str| {
             let mut letters = word.chars();
             let own = letters.next().filter(|letter| *letter != '.')?;
-            Some(Found { uuid: uuid(own), of: letters.next().map(uuid) })
+            let of = letters.next().filter(|letter| *letter != '*').map(uuid);
+            Some(Found { uuid: uuid(own), of, empty: word.ends_with('*') })
         };
         let parts = PARTS.into_iter().zip(parts.split(' ')).filter_map(|(part, word)| Some((part, found(word)?)));
         Some(Tree { parts: parts.collect(), others: others.into_iter().map(str::to_owned).collect() })
@@ -263,6 +291,43 @@ mod tests {
         ] {
             assert_eq!(removable(&disk(), &tree(next).unwrap()).as_deref(), parts, "{next}");
         }
+    }
+
+    #[test]
+    fn what_is_made_anew_is_known_by_its_own_uuid() {
+        for (made, live, next, replaced, wanted) in [
+            // Before its UUID was written down: only what is empty can be ours.
+            (None, OLD, "-", "-", Some(Work::Make)),
+            (None, OLD, ". . .", "-", Some(Work::Make)),
+            (None, OLD, "1* . .", "-", Some(Work::Make)),
+            (None, OLD, "1 . .", "-", None),
+            (None, OLD, "1a* . .", "-", None),
+            (None, OLD, "a* . .", "-", None),
+            (None, OLD, ". 1* .", "-", None),
+            (None, OLD, "1* 2b 3c", "-", Some(Work::Make)),
+            // After it.
+            (Some('1'), OLD, "1* . .", "-", Some(Work::Make)),
+            (Some('1'), OLD, "1 . .", "-", Some(Work::Make)),
+            (Some('1'), OLD, "1 2b .", "-", Some(Work::Make)),
+            (Some('1'), OLD, "1 2b 3c", "-", Some(Work::Exchange)),
+            (Some('1'), OLD, "4 2b 3c", "-", None),
+            (Some('1'), OLD, "4* . .", "-", None),
+            (Some('1'), OLD, "1 2b 3c+theirs", "-", Some(Work::Exchange)),
+            (Some('1'), "1 2b 3c", OLD, "-", Some(Work::PutAside)),
+            (Some('1'), "1 2b 3c", "-", OLD, Some(Work::Nothing)),
+            (Some('1'), "4 2b 3c", "-", OLD, None),
+            // Nobody exchanges what is not known.
+            (None, "1 2b 3c", OLD, "-", None),
+            (Some('a'), OLD, "a 2b 3c", "-", None),
+        ] {
+            let found = work(&fresh(made), &state(live, next, replaced));
+            assert_eq!(found, wanted, "made {made:?}, live {live}, next {next}, kept {replaced}");
+        }
+        let parts = |made, next| removable(&fresh(made), &tree(next).unwrap());
+        assert_eq!(parts(None, "1* . ."), Some(vec![Subvolume::Postgres]));
+        assert_eq!(parts(None, "1 . ."), None);
+        assert_eq!(parts(Some('1'), "1 2b ."), Some(vec![Subvolume::Postgres, Subvolume::Media]));
+        assert_eq!(parts(Some('1'), "2 . ."), None);
     }
 
     #[test]

@@ -164,7 +164,7 @@ mod tests {
         ] {
             assert_eq!(pending(command, holds, false).remedy(last), remedy, "{command}, {last:?}");
         }
-        let restore = Restore { snapshot: snapshot(), operation: 9, disks: Vec::new(), stack: None };
+        let restore = Restore { snapshot: snapshot(), operation: 9, disks: Vec::new(), failed: false, stack: None };
         let restoring = Pending { restore: Some(restore), ..pending("photos-agent restore", true, true) };
         assert_eq!(restoring.remedy(Some(&plain)), RESOLVE);
     }

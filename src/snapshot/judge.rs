@@ -157,7 +157,7 @@ mod tests {
             "stack_was_stopped":false,"steps":[]}"#;
         let open: Pending = serde_json::from_str(text).unwrap();
         assert_eq!(needed(Some(&open), &generation(None), &[]), []);
-        let restore = Restore { snapshot: id(OLD), operation: 9, disks: Vec::new(), stack: None };
+        let restore = Restore { snapshot: id(OLD), operation: 9, disks: Vec::new(), failed: false, stack: None };
         let restoring = Pending { restore: Some(restore), ..open };
         let restored = Restored { snapshot: id(MIDDLE), out_of_force: BTreeMap::new() };
         let needed = needed(Some(&restoring), &generation(Some(restored)), &[(3, id(NEW))]);

@@ -6,31 +6,43 @@ use std::path::PathBuf;
 use crate::host::storage::StorageError;
 use crate::host::{files, subvolume};
 use crate::model::{Root, Subvolume, Tree};
-use crate::stack::Disk;
+use crate::stack::{Disk, replaced_name};
 
 /// How its name on the command line begins.
 const PREFIX: &str = "replaced-";
 
-/// What one operation has replaced, by the operation's number.
+/// What one operation has replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Replaced(pub u64);
+pub struct Replaced {
+    /// The operation's number.
+    pub operation: u64,
+    /// Whether it is what the same operation had put in the place of something else before, and did not work.
+    pub failed: bool,
+}
 
 impl Replaced {
     /// `replaced-000012`
     pub fn name(self) -> String {
-        format!("{PREFIX}{:06}", self.0)
+        format!("{PREFIX}{}", self.folder())
     }
 
     /// Of that name.
     pub fn named(text: &str) -> Option<Self> {
-        number(text.strip_prefix(PREFIX)?).map(Self)
+        Self::in_folder(text.strip_prefix(PREFIX)?)
     }
-}
 
-/// Six digits, or as many as there are.
-fn number(text: &str) -> Option<u64> {
-    let number = text.parse::<u64>().ok()?;
-    (format!("{number:06}") == text).then_some(number)
+    /// The folder's name.
+    fn folder(self) -> String {
+        replaced_name(self.operation, self.failed)
+    }
+
+    /// Six digits, or as many as there are, and nothing else that the agent would not write.
+    fn in_folder(text: &str) -> Option<Self> {
+        let digits = text.split_once('-').map_or(text, |(digits, _)| digits);
+        let operation = digits.parse().ok()?;
+        let found = [false, true].map(|failed| Self { operation, failed });
+        found.into_iter().find(|found| found.folder() == text)
+    }
 }
 
 /// All, the oldest first.
@@ -38,7 +50,7 @@ pub fn all(root: &Root, disks: &[Disk]) -> Result<Vec<Replaced>, StorageError> {
     let mut found = BTreeSet::new();
     for disk in disks {
         let names = files::list(&root.join(disk.replaced().as_path()))?;
-        found.extend(names.iter().filter_map(|name| number(name)).map(Replaced));
+        found.extend(names.iter().filter_map(|name| Replaced::in_folder(name)));
     }
     Ok(found.into_iter().collect())
 }
@@ -63,7 +75,7 @@ pub(super) fn remove(root: &Root, disks: &[Disk], replaced: Replaced) -> Result<
 }
 
 fn folder(root: &Root, disk: &Disk, replaced: Replaced) -> PathBuf {
-    root.join(disk.replaced().join(&format!("{:06}", replaced.0)).as_path())
+    root.join(disk.replaced().join(&replaced.folder()).as_path())
 }
 
 #[cfg(test)]
@@ -72,11 +84,26 @@ mod tests {
 
     #[test]
     fn only_a_number_as_it_is_written_names_one() {
-        assert_eq!(Replaced::named("replaced-000012"), Some(Replaced(12)));
-        assert_eq!(Replaced(12).name(), "replaced-000012");
-        for other in ["replaced-12", "replaced-", "replaced-+00012", "replaced-0000012", "000012", "replaced-00001x"] {
+        for (operation, failed, name) in [
+            (12, false, "replaced-000012"),
+            (12, true, "replaced-000012-failed"),
+            (1_234_567, false, "replaced-1234567"),
+        ] {
+            assert_eq!(Replaced::named(name), Some(Replaced { operation, failed }));
+            assert_eq!(Replaced { operation, failed }.name(), name);
+        }
+        for other in [
+            "replaced-12",
+            "replaced-",
+            "replaced-+00012",
+            "replaced-0000012",
+            "000012",
+            "replaced-00001x",
+            "replaced-000012-",
+            "replaced-000012-2",
+            "replaced-000012-failed-failed",
+        ] {
             assert_eq!(Replaced::named(other), None, "{other}");
         }
-        assert_eq!(Replaced::named(&Replaced(1_234_567).name()), Some(Replaced(1_234_567)));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::{Facts, Refusal};
 use crate::catalogue::Entry;
 use crate::config::Settings;
@@ -16,6 +18,19 @@ pub(super) struct Images<'a> {
     pub(super) runs: InForce,
     /// What the settings say, where that is something else.
     pub(super) wish: Option<InForce>,
+    /// What they say of another major version of the database.
+    pub(super) other_major: Option<OtherMajor>,
+}
+
+/// A wish for another major version of the database than that of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OtherMajor {
+    /// The key of the configuration.
+    pub key: &'static str,
+    /// What it says.
+    pub wished: PostgresMajor,
+    /// What runs.
+    pub runs: PostgresMajor,
 }
 
 impl Images<'_> {
@@ -42,17 +57,56 @@ pub(super) fn choose<'a>(settings: &'a Settings, facts: &Facts) -> Result<Images
         let entry = wished?;
         let major = major(settings, facts, entry)?;
         let runs = wish(settings, entry, major)?;
-        return Ok(Images { entry, major, runs, wish: None });
+        return Ok(Images { entry, major, runs, wish: None, other_major: None });
     };
     // What runs goes on to run, whatever this catalogue knows of it.
     let entry = settings.catalogue.nearest(&runs.release).ok_or_else(|| unknown_release(settings))?;
-    let major = major(settings, facts, entry)?;
+    let other_major = other_major(settings, facts);
+    let settings = &within_major(settings, facts);
+    let major = match runs_major(facts) {
+        Some(major) => major,
+        None => major(settings, facts, entry)?,
+    };
     let wish = wished.and_then(|entry| wish(settings, entry, major)).ok();
     let mut written = wish.as_ref().map(|wish| wish.written.clone()).unwrap_or_default();
     written.extend(runs.written.clone());
     let runs = InForce { release: runs.release.clone(), written };
     let wish = wish.filter(|wish| *wish != runs);
-    Ok(Images { entry, major, runs, wish })
+    Ok(Images { entry, major, runs, wish, other_major })
+}
+
+/// The major version of what runs: the cluster's, or where there is none, that of its image.
+fn runs_major(facts: &Facts) -> Option<PostgresMajor> {
+    let runs = facts.in_force.as_ref()?;
+    facts.cluster.or_else(|| runs.written.get(&Component::Postgres).and_then(major_of))
+}
+
+/// Which of the settings wishes for another major version than that which runs.
+fn other_major(settings: &Settings, facts: &Facts) -> Option<OtherMajor> {
+    let runs = runs_major(facts)?;
+    let image = settings.images.get(&Component::Postgres).and_then(major_of);
+    let wishes = [("postgres.major", settings.postgres.major), ("images.postgres", image)];
+    let (key, wished) =
+        wishes.into_iter().find_map(|(key, major)| Some((key, major.filter(|major| *major != runs)?)))?;
+    Some(OtherMajor { key, wished, runs })
+}
+
+/// The settings without what they wish of another major version of the database than that which runs: it is changed by an
+/// operation of its own, and until then the image stays.
+pub fn within_major(settings: &Settings, facts: &Facts) -> Settings {
+    let mut settings = settings.clone();
+    let (Some(runs), Some(in_force)) = (runs_major(facts), &facts.in_force) else { return settings };
+    if settings.postgres.major.is_some_and(|major| major != runs) {
+        settings.postgres.major = None;
+    }
+    let named = settings.images.get(&Component::Postgres).and_then(major_of);
+    if named.is_some_and(|major| major != runs) {
+        match in_force.written.get(&Component::Postgres) {
+            Some(image) => drop(settings.images.insert(Component::Postgres, image.clone())),
+            None => drop(settings.images.remove(&Component::Postgres)),
+        }
+    }
+    settings
 }
 
 /// What the settings say.
@@ -94,14 +148,14 @@ fn major(settings: &Settings, facts: &Facts, entry: &Entry) -> Result<PostgresMa
     if let (Some(written), Some(cluster)) = (written, facts.cluster)
         && written != cluster
     {
-        return Err(other_major("postgres.major", &written.to_string(), cluster));
+        return Err(refuse_other_major("postgres.major", &written.to_string(), cluster));
     }
     let known = facts.cluster.or(written);
     if let (Some(image), Some(of_image), Some(known)) = (image, of_image, known)
         && of_image != known
     {
         return Err(match facts.cluster {
-            Some(cluster) => other_major("images.postgres", &image.to_string(), cluster),
+            Some(cluster) => refuse_other_major("images.postgres", &image.to_string(), cluster),
             None => Refusal::new(
                 "images.postgres",
                 format!("{image} is PostgreSQL {of_image}, but postgres.major is {known}."),
@@ -113,7 +167,7 @@ fn major(settings: &Settings, facts: &Facts, entry: &Entry) -> Result<PostgresMa
 }
 
 /// The major version that a tag begins with (`17-vectorchord1.1.1`), where it does.
-fn major_of(image: &ImageRef) -> Option<PostgresMajor> {
+pub fn major_of(image: &ImageRef) -> Option<PostgresMajor> {
     let tag = image.tag()?;
     let digits = tag.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok()
@@ -131,7 +185,7 @@ fn unknown_release(settings: &Settings) -> Refusal {
     )
 }
 
-fn other_major(what: &str, written: &str, cluster: PostgresMajor) -> Refusal {
+fn refuse_other_major(what: &str, written: &str, cluster: PostgresMajor) -> Refusal {
     Refusal::new(
         what,
         format!(
@@ -139,8 +193,8 @@ fn other_major(what: &str, written: &str, cluster: PostgresMajor) -> Refusal {
              by its own major version only."
         ),
         format!(
-            "Remove `{what}` or let it name {cluster}. To change the major version, dump the database, move the cluster \
-             aside and restore the dump into a new one."
+            "Remove `{what}` or let it name {cluster}. Once that runs, a newer major version is an operation of its own: \
+             photos-agent upgrade --postgres MAJOR"
         ),
     )
 }

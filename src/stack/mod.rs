@@ -12,6 +12,7 @@ mod postgres;
 mod proof;
 mod redis;
 mod server;
+pub mod succession;
 mod target;
 pub mod throwaway;
 mod timers;
@@ -30,6 +31,7 @@ use crate::model::{
 use images::Images;
 use places::Places;
 
+pub use images::{OtherMajor, major_of, within_major};
 pub use postgres::{CHECKPOINT, NO_STATEMENT, VITALS, assets_since, dump, password_statement, session};
 pub use server::PORT as SERVER_PORT;
 pub use unit::MARKER;
@@ -42,6 +44,8 @@ pub const UNITS: &str = "/etc/systemd/system";
 pub const TARGET: &str = "photos.target";
 /// The folder of snapshots on each disk.
 const SNAPSHOTS: &str = ".snapshots";
+/// Before the name of a snapshot: the folder in which a writable clone of its database is run.
+pub const BENCH: &str = ".verify-";
 /// The slice in which all services run.
 pub const SLICE: &str = "photos.slice";
 /// The unit that finishes an interrupted operation before the services start.
@@ -110,6 +114,8 @@ pub struct Desired {
     pub runs: InForce,
     /// What the settings wish instead, where that is something else. Only an upgrade puts it in force.
     pub wish: Option<InForce>,
+    /// What the settings wish of another major version of the database, which is an operation of its own.
+    pub other_major: Option<OtherMajor>,
     /// Every file that the agent owns.
     pub files: Vec<DesiredFile>,
     /// The services, in the order in which people think of them.
@@ -180,6 +186,11 @@ impl Disk {
     /// Live trees that were replaced, each under the number of the operation that did.
     pub fn replaced(&self) -> HostPath {
         self.base.join("replaced")
+    }
+
+    /// Where a writable clone of a snapshot's database is run.
+    pub fn bench(&self, id: &SnapshotId) -> HostPath {
+        self.snapshots().join(&format!("{BENCH}{id}"))
     }
 }
 
@@ -252,6 +263,11 @@ struct Context<'a> {
     places: Places,
 }
 
+/// The name of the folder in which an operation keeps a live tree that it has replaced.
+pub fn replaced_name(operation: u64, failed: bool) -> String {
+    format!("{operation:06}{}", if failed { "-failed" } else { "" })
+}
+
 /// The stack for these settings on this host.
 pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
     let images = images::choose(settings, facts)?;
@@ -283,6 +299,7 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
         networks,
         runs: context.images.runs.clone(),
         wish: context.images.wish.clone(),
+        other_major: context.images.other_major.clone(),
         files,
         services,
         joined: settings.network.server_networks.clone(),

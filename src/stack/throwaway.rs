@@ -1,8 +1,10 @@
-//! A database that is made to be thrown away, to see whether a snapshot's would come up: how it is run, what it is asked.
+//! A database in a container that is made to be thrown away, to see whether a snapshot's would come up, or to move what is in
+//! it to another one: how it is run, what it is asked.
 //!
 //! It runs as the real one does (its quadlet), with the same image and entry point, but for what it must not have: a
 //! network, a secret, a place in photos.slice.
 
+use super::DATABASE_PASSWORD;
 use super::postgres::data_folder;
 use crate::model::{ImageRef, PostgresMajor, SnapshotId, Subvolume};
 
@@ -13,10 +15,10 @@ const LIFE: u32 = 24 * 60 * 60;
 const MEMORY: &str = "1g";
 const PROCESSES: u32 = 200;
 
-/// Settings that differ from the real one's. What is written is thrown away, so that nothing waits for a disk that
-/// others need; nothing but the checks reads; nothing is shipped anywhere.
-const SETTINGS: [&str; 5] =
-    ["listen_addresses=", "fsync=off", "autovacuum=off", "archive_mode=off", "shared_buffers=128MB"];
+/// Settings that differ from the real one's. What is written is thrown away, or is brought to its disk as a whole in the
+/// end, so that nothing waits for a disk that others need; nobody else asks; nothing is shipped anywhere; and no statement
+/// with a password in it is repeated.
+const SETTINGS: [&str; 4] = ["fsync=off", "autovacuum=off", "archive_mode=off", "log_min_error_statement=panic"];
 
 /// Exit code of a command of [`STRUCTURE`] or [`CHECKSUMS`] for "the image has no such program".
 pub const NO_PROGRAM: i32 = 77;
@@ -30,8 +32,12 @@ pub struct Throwaway {
     /// Its container's name.
     pub name: String,
     image: ImageRef,
-    mount: String,
-    limits: Vec<String>,
+    /// Further options of `podman run`.
+    options: Vec<String>,
+    /// Settings of the server beside [`SETTINGS`].
+    settings: Vec<String>,
+    /// What ends well in its container once it takes statements.
+    ready: &'static [&'static str],
 }
 
 impl Throwaway {
@@ -48,18 +54,64 @@ impl Throwaway {
         major: PostgresMajor,
         (memory, processes): (bool, bool),
     ) -> Self {
-        let mut limits = Vec::new();
+        let mut options = vec![mount(clone, data_folder(major))];
         if memory {
             // The second: of memory and swap together.
-            limits.extend([format!("--memory={MEMORY}"), format!("--memory-swap={MEMORY}")]);
+            options.extend([format!("--memory={MEMORY}"), format!("--memory-swap={MEMORY}")]);
         }
         if processes {
-            limits.push(format!("--pids-limit={PROCESSES}"));
+            options.push(format!("--pids-limit={PROCESSES}"));
         }
-        // Not `--volume`, which splits at colons. The fields of a line of CSV.
-        let clone = clone.replace('"', "\"\"");
-        let mount = format!("--mount=type=bind,\"source={clone}\",target={}", data_folder(major));
-        Self { name: Self::name(id), image: image.clone(), mount, limits }
+        let settings = ["listen_addresses=", "shared_buffers=128MB"].map(str::to_owned).into();
+        Self { name: Self::name(id), image: image.clone(), options, settings, ready: &ANSWERS }
+    }
+
+    /// The name of the container of what takes the place of a snapshot's.
+    pub fn successors_name(id: &SnapshotId) -> String {
+        format!("photos-major-{id}")
+    }
+
+    /// What is moved: on the writable clone at `clone` of a snapshot's database. Nothing else runs, and so it has no limits.
+    pub fn source(id: &SnapshotId, image: &ImageRef, clone: &str, major: PostgresMajor) -> Self {
+        let data = data_folder(major);
+        // Where its successor finds it, which has the clone mounted, too.
+        let settings = vec!["listen_addresses=".to_owned(), format!("unix_socket_directories=/run/postgresql,{data}")];
+        Self {
+            name: Self::name(id),
+            image: image.clone(),
+            options: vec![mount(clone, data)],
+            settings,
+            ready: &ANSWERS,
+        }
+    }
+
+    /// What it is moved to: a new cluster in the empty subvolume at `cluster`, which the image makes as it makes the real one
+    /// (its quadlet). `source` is the clone of the one above.
+    pub fn successor(id: &SnapshotId, image: &ImageRef, cluster: &str, major: PostgresMajor, source: &str) -> Self {
+        let secret = format!("--secret={DATABASE_PASSWORD},type=mount,uid=999,gid=999,mode=0400");
+        let password = format!("--env=POSTGRES_PASSWORD_FILE=/run/secrets/{DATABASE_PASSWORD}");
+        let made = ["--env=POSTGRES_USER=postgres", "--env=POSTGRES_DB=immich", CHECKSUMMED].map(str::to_owned);
+        let mounts = [mount(cluster, data_folder(major)), format!("{},ro", mount(source, SOURCE))];
+        let options = mounts.into_iter().chain([secret, password]).chain(made).collect();
+        // On an address, unlike the one that the entry point starts to make databases in. Half-written pages are as good as
+        // nothing here.
+        let settings = ["listen_addresses=127.0.0.1", "full_page_writes=off"].map(str::to_owned).into();
+        Self { name: Self::successors_name(id), image: image.clone(), options, settings, ready: &LISTENS }
+    }
+
+    /// Podman's arguments for what ends well once it takes statements.
+    pub fn ready(&self) -> Vec<String> {
+        self.within(self.ready)
+    }
+
+    /// Podman's arguments to run one of the texts below in it.
+    pub fn script(&self, text: &str) -> Vec<String> {
+        self.within(&["bash", "-c", text])
+    }
+
+    fn within(&self, command: &[&str]) -> Vec<String> {
+        let exec = ["exec", "--interactive", "--user=postgres", &self.name];
+        exec.iter().chain(command).map(ToString::to_string).collect()
     }
 
     /// Podman's arguments to run the database; `command` is what the image runs by itself.
@@ -71,7 +123,8 @@ impl Throwaway {
         arguments.extend([capabilities, "--stop-signal=SIGINT"].into_iter().chain(tmpfs).map(str::to_owned));
         arguments.push(self.image.to_string());
         arguments.extend_from_slice(command);
-        arguments.extend(SETTINGS.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
+        let settings = SETTINGS.map(str::to_owned).into_iter().chain(self.settings.iter().cloned());
+        arguments.extend(settings.flat_map(|setting| ["-c".to_owned(), setting]));
         arguments
     }
 
@@ -107,10 +160,25 @@ impl Throwaway {
             "--no-healthcheck",
             "--shm-size=128m",
         ];
-        let own = [format!("--name={}", self.name), format!("--timeout={LIFE}"), self.mount.clone()];
-        fixed.map(str::to_owned).into_iter().chain(own).chain(self.limits.iter().cloned()).collect()
+        let own = [format!("--name={}", self.name), format!("--timeout={LIFE}")];
+        fixed.map(str::to_owned).into_iter().chain(own).chain(self.options.iter().cloned()).collect()
     }
 }
+
+/// Not `--volume`, which splits at colons. The fields of a line of CSV.
+fn mount(source: &str, target: &str) -> String {
+    format!("--mount=type=bind,\"source={}\",target={target}", source.replace('"', "\"\""))
+}
+
+const ANSWERS: [&str; 4] = ["psql", "--no-psqlrc", "--username=postgres", "--dbname=postgres"];
+
+const LISTENS: [&str; 3] = ["pg_isready", "--quiet", "--host=127.0.0.1"];
+
+/// As in the quadlet: the folder has no copy on write, and so no checksums of BTRFS.
+const CHECKSUMMED: &str = "--env=POSTGRES_INITDB_ARGS=--data-checksums";
+
+/// Where a successor has the clone mounted of what it takes the place of, and with it the socket.
+const SOURCE: &str = "/mnt";
 
 /// `--heapallindexed`: every row is in every index; `--parent-check`: the levels of an index agree. The extension is
 /// installed in the clone.
@@ -191,10 +259,38 @@ mod tests {
     fn it_runs_what_the_image_runs_with_settings_of_its_own() {
         let arguments = throwaway((false, false)).run(&["postgres".to_owned(), "-c".to_owned(), "x=y".to_owned()]);
         let at = arguments.iter().position(|argument| argument.starts_with("ghcr.io/")).unwrap();
-        assert_eq!(arguments[at + 1..at + 6], ["postgres", "-c", "x=y", "-c", "listen_addresses="]);
+        assert_eq!(arguments[at + 1..at + 6], ["postgres", "-c", "x=y", "-c", "fsync=off"]);
+        assert!(arguments.contains(&"listen_addresses=".to_owned()));
         assert!(!arguments.iter().any(|argument| argument.starts_with("--memory")));
         let mount = "--mount=type=bind,\"source=/srv/My Photos, 100%:x/postgres\",target=/var/lib/postgresql/data";
         assert!(arguments.iter().any(|argument| argument == mount), "{arguments:?}");
+    }
+
+    #[test]
+    fn a_successor_is_made_as_the_real_one_and_sees_what_it_takes_the_place_of() {
+        let image: ImageRef = format!("ghcr.io/immich-app/postgres@sha256:{}", "1".repeat(64)).parse().unwrap();
+        let id = "20261121T144512Z".parse().unwrap();
+        let old = Throwaway::source(&id, &image, "/p/clone", "17".parse().unwrap());
+        let new = Throwaway::successor(&id, &image, "/p/next/postgres", "18".parse().unwrap(), "/p/clone");
+        assert_ne!(old.name, new.name);
+        let (old, new) = (old.run(&[]), new.run(&[]));
+        let base = include_str!("../../quadlets/immich-postgres.container");
+        let keys = [("Environment", "--env="), ("Secret", "--secret=")];
+        for (key, option) in keys {
+            let lines = base.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            for line in lines {
+                assert!(new.contains(&format!("{option}{line}")), "{line}: {new:?}");
+            }
+        }
+        for (arguments, needed) in [
+            (&old, "--mount=type=bind,\"source=/p/clone\",target=/var/lib/postgresql/data"),
+            (&old, "unix_socket_directories=/run/postgresql,/var/lib/postgresql/data"),
+            (&new, "--mount=type=bind,\"source=/p/next/postgres\",target=/var/lib/postgresql"),
+            (&new, "--mount=type=bind,\"source=/p/clone\",target=/mnt,ro"),
+        ] {
+            assert!(arguments.iter().any(|argument| argument == needed), "{needed}: {arguments:?}");
+        }
+        assert!(!old.join(" ").contains("secret") && new.contains(&"--network=none".to_owned()));
     }
 
     #[test]

@@ -65,8 +65,8 @@ pub struct Check {
 /// Looks, and writes nothing.
 pub async fn check(host: &Host, loaded: &Loaded, order: &Order) -> Result<Check, ApplyError> {
     let mut running = Running::read(&host.root)?;
-    let settings = &loaded.settings;
-    let facts = facts(&host.root, settings).map_err(of_facts)?;
+    let facts = facts(&host.root, &loaded.settings).map_err(of_facts)?;
+    let settings = &stack::within_major(&loaded.settings, &facts);
     if let Some(runs) = &facts.in_force {
         running.release = runs.release.clone();
     }

@@ -28,7 +28,7 @@ pub(super) fn of_release(
     release: &Release,
     running: &Running,
 ) -> Result<Vec<ImageChange>, Refusal> {
-    let mut settings = settings.clone();
+    let mut settings = stack::within_major(settings, facts);
     settings.immich.version = release.clone();
     let desired = stack::desire(&settings, &Facts { in_force: None, ..facts.clone() })?;
     let change = |service: &stack::DesiredService| {

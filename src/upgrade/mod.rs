@@ -5,6 +5,7 @@
 mod check;
 mod dump;
 mod images;
+mod major;
 mod offers;
 mod preflight;
 mod pull;
@@ -19,6 +20,7 @@ use crate::record::{Generation, Generations};
 
 pub use check::{Check, Order, Stage, check};
 pub use images::ImageChange;
+pub use major::{Moved, change_major};
 pub use offers::Heard;
 pub use rollback::{Added, Outlook, Target, outlook, rollback};
 pub use run::{Done, Hop, Wish, upgrade};

@@ -1,7 +1,7 @@
 //! Whether an upgrade may begin at all, and to what: everything that could be in its way is looked for while all runs on.
 
 use crate::apply::{self, ApplyError, texts};
-use crate::config::Settings;
+use crate::config::{Settings, Source};
 use crate::host::{Host, door};
 use crate::model::{ActiveState, ImageRef, InForce, LoadState, Refusal, Release};
 use crate::observe::{chain, facts};
@@ -24,17 +24,7 @@ pub(super) struct Ready {
 }
 
 pub(super) async fn look(host: &Host, wish: &Wish) -> Result<Ready, ApplyError> {
-    let root = &host.root;
-    snapshot::refuse_open_operation(root, "and is finished first")?;
-    snapshot::refuse_frozen(host).await?;
-    let applied = Applied::read(root)?;
-    refuse_unapplied(&applied, wish)?;
-    refuse_unwell(host, &applied).await?;
-    let disks = &applied.desired.disks;
-    snapshot::refuse_missing(root, disks)?;
-    snapshot::refuse_full(root, disks)?;
-    snapshot::remove_debris(root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
-    snapshot::refuse_unexchangeable(root, &applied)?;
+    let applied = well(host, &wish.files).await?;
     lift_what_was_pushed_again(host, &applied).await?;
     let check = check(host, &applied.loaded, &wish.order).await?;
     if !check.refusals.is_empty() {
@@ -45,11 +35,27 @@ pub(super) async fn look(host: &Host, wish: &Wish) -> Result<Ready, ApplyError> 
     Ok(Ready { applied, target, notes: check.notes })
 }
 
+/// What runs, where all is well and could be gone back to.
+pub(super) async fn well(host: &Host, files: &[Source]) -> Result<Applied, ApplyError> {
+    let root = &host.root;
+    snapshot::refuse_open_operation(root, "and is finished first")?;
+    snapshot::refuse_frozen(host).await?;
+    let applied = Applied::read(root)?;
+    refuse_unapplied(&applied, files)?;
+    refuse_unwell(host, &applied).await?;
+    let disks = &applied.desired.disks;
+    snapshot::refuse_missing(root, disks)?;
+    snapshot::refuse_full(root, disks)?;
+    snapshot::remove_debris(root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
+    snapshot::refuse_unexchangeable(root, &applied)?;
+    Ok(applied)
+}
+
 /// What the release's entry and the operator's images come to, for the cluster on disk.
 fn target(host: &Host, applied: &Applied, release: Release) -> Result<InForce, ApplyError> {
-    let mut settings: Settings = applied.loaded.settings.clone();
+    let known = facts(&host.root, &applied.loaded.settings).map_err(of_facts)?;
+    let mut settings: Settings = stack::within_major(&applied.loaded.settings, &known);
     settings.immich.version = release;
-    let known = facts(&host.root, &settings).map_err(of_facts)?;
     let desired = stack::desire(&settings, &Facts { in_force: None, ..known });
     Ok(desired.map_err(|refusal| ApplyError::Refused(vec![refusal]))?.runs)
 }
@@ -80,8 +86,8 @@ async fn lift_what_was_pushed_again(host: &Host, applied: &Applied) -> Result<()
 }
 
 /// An edit that nobody has applied yet would come with the upgrade, or be lost with it.
-fn refuse_unapplied(applied: &Applied, wish: &Wish) -> Result<(), ApplyError> {
-    let files = texts(&wish.files);
+fn refuse_unapplied(applied: &Applied, files: &[Source]) -> Result<(), ApplyError> {
+    let files = texts(files);
     if files == applied.generation.config || applied.generation.holds_against(&files) {
         return Ok(());
     }

@@ -21,8 +21,17 @@ pub(super) async fn all(
     target: &InForce,
     progress: &mut dyn Progress,
 ) -> Result<BTreeMap<ImageRef, Digest>, ApplyError> {
+    these(host, target.written.values(), progress).await
+}
+
+/// The same of some.
+pub(super) async fn these(
+    host: &Host,
+    written: impl IntoIterator<Item = &ImageRef>,
+    progress: &mut dyn Progress,
+) -> Result<BTreeMap<ImageRef, Digest>, ApplyError> {
     let mut images = BTreeMap::new();
-    for image in target.written.values() {
+    for image in written {
         if image.digest().is_some() {
             get(host, image, "it is to run", progress).await?;
         } else {

@@ -102,7 +102,8 @@ async fn one(
     }
     refuse_quarantined(host, wish, &to)?;
     pull::prove(host, applied, progress).await.map_err(|error| tell(host, wish, error))?;
-    check(host, applied, &to).await?;
+    let then = Then { in_force: Some(to.in_force.clone()), images: to.images.clone(), cluster: None };
+    check(host, applied, &then).await?;
     let mut operation = Operation::begin(&host.root, &wish.command)?;
     let result = carry_out(host, wish, ready, (from.clone(), to.clone()), &mut operation, progress).await;
     let report = conclude(host, &applied.loaded, operation, result)?;
@@ -110,7 +111,7 @@ async fn one(
 }
 
 /// What failed before there was anything to undo is in the history all the same.
-fn tell(host: &Host, wish: &Wish, error: ApplyError) -> ApplyError {
+pub(super) fn tell(host: &Host, wish: &Wish, error: ApplyError) -> ApplyError {
     let entered = Operation::begin(&host.root, &wish.command).and_then(|mut operation| {
         operation.begin_step("pull the images".to_owned(), "while the old ones run", Gate::Open, false)?;
         operation.finish(Outcome::Failed(crate::observe::chain(&error)), None)
@@ -122,7 +123,7 @@ fn tell(host: &Host, wish: &Wish, error: ApplyError) -> ApplyError {
 }
 
 /// What runs, and what its tags mean.
-fn side_of(host: &Host, applied: &Applied) -> Result<Side, ApplyError> {
+pub(super) fn side_of(host: &Host, applied: &Applied) -> Result<Side, ApplyError> {
     let in_force = applied.desired.runs.clone();
     let lock = ImageLock::read(&host.root)?;
     let digest = |image: &ImageRef| Some((image.clone(), lock.images().get(image)?.clone()));
@@ -150,9 +151,8 @@ fn refuse_quarantined(host: &Host, wish: &Wish, to: &Side) -> Result<(), ApplyEr
 }
 
 /// Whether the new stack could be written and started, as far as that can be known.
-async fn check(host: &Host, applied: &Applied, to: &Side) -> Result<(), ApplyError> {
-    let then = Then { in_force: Some(to.in_force.clone()), images: to.images.clone(), cluster: None };
-    let (Survey { desired, plan, .. }, _) = apply::foresee(host, &applied.loaded, &then).await?;
+pub(super) async fn check(host: &Host, applied: &Applied, then: &Then) -> Result<(), ApplyError> {
+    let (Survey { desired, plan, .. }, _) = apply::foresee(host, &applied.loaded, then).await?;
     if !plan.refusals.is_empty() {
         return Err(ApplyError::Refused(plan.refusals));
     }
@@ -172,13 +172,13 @@ async fn carry_out(
     let loaded = &applied.loaded;
     dump::take(host, applied, operation, progress).await?;
     let before = vitals().await.map_err(|source| failed("ask the database", source))?;
-    let release = to.in_force.release.clone();
+    let reason = format!("before Immich {}", to.in_force.release);
     let settings = &loaded.settings.upgrade;
     let (settle, timeout) = (settings.settle.length(), settings.timeout.length());
     let change = Change { from, to, loaded: loaded.clone(), before, settle, timeout };
     let stopped = async {
         begin_upgrade(&change, host, operation, progress).await?;
-        take_snapshot(host, wish, applied, &change, &release, operation, progress).await
+        take_snapshot(host, wish, applied, &change, reason, operation, progress).await
     };
     match stopped.await {
         Ok(back) => try_out(host, loaded, back, operation, progress).await,
@@ -192,17 +192,17 @@ async fn carry_out(
 }
 
 /// The snapshot to go back to, in the memory of the generation that it is of.
-async fn take_snapshot(
+pub(super) async fn take_snapshot(
     host: &Host,
     wish: &Wish,
     applied: &Applied,
     change: &Change,
-    release: &Release,
+    reason: String,
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Restore, ApplyError> {
     let request = Request {
-        reason: format!("before Immich {release}"),
+        reason,
         keep: false,
         whole: true,
         command: wish.command.clone(),
@@ -222,6 +222,6 @@ async fn take_snapshot(
     Ok(back)
 }
 
-fn failed(step: &str, source: StepError) -> ApplyError {
+pub(super) fn failed(step: &str, source: StepError) -> ApplyError {
     ApplyError::Step { step: step.to_owned(), source: Box::new(source) }
 }

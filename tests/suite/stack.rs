@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use photos_agent::catalogue::Catalogue;
 use photos_agent::config::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage, Upgrade};
 use photos_agent::model::HASH_LABEL;
-use photos_agent::model::{Component, DatabaseStorage, Digest, PostgresMajor, Service, Subvolume};
+use photos_agent::model::{Component, DatabaseStorage, Digest, ImageRef, PostgresMajor, Service, Subvolume};
 use photos_agent::quadlet::{FLOOR, File, since};
 use photos_agent::stack::{Desired, Facts, MARKER, Programs, desire};
 use proptest::prelude::*;
@@ -291,6 +291,39 @@ fn what_is_in_force_runs_on_whatever_the_settings_say_by_now() {
     let held = desire(&settings, &Facts { in_force: Some(old), ..bare() }).unwrap();
     assert_eq!(held.runs.release.to_string(), "v0.9.0");
     assert!(held.runs.written[&Component::Ml].to_string().ends_with(":v3.2.2"));
+}
+
+#[test]
+fn a_wish_for_another_major_version_waits_for_an_operation_of_its_own() {
+    let major = |number: u32| PostgresMajor::try_from(number).ok();
+    let image = |tag: &str| format!("ghcr.io/immich-app/postgres:{tag}").parse::<ImageRef>().unwrap();
+    let runs = desire(&empty(), &Facts { cluster: major(17), ..bare() }).unwrap().runs;
+    let facts = Facts { in_force: Some(runs), cluster: major(17), ..bare() };
+    let as_ever = desire(&empty(), &facts).unwrap();
+    assert_eq!((&as_ever.wish, &as_ever.other_major), (&None, &None));
+    for (written, named, key, wished) in [
+        (18, None, "postgres.major", 18),
+        (16, None, "postgres.major", 16),
+        (17, Some("18-vectorchord1.1.1"), "images.postgres", 18),
+        (18, Some("18-vectorchord1.1.1"), "postgres.major", 18),
+    ] {
+        let mut settings = empty();
+        settings.postgres.major = major(written);
+        settings.images.extend(named.map(|tag| (Component::Postgres, image(tag))));
+        let mut held = desire(&settings, &facts).unwrap();
+        let other = held.other_major.take().unwrap();
+        assert_eq!((other.key, other.wished.get(), other.runs.get()), (key, wished, 17));
+        // What runs goes on, mounts and all, and no upgrade to another release brings it along.
+        assert_eq!(held, as_ever);
+        let kept = photos_agent::stack::within_major(&settings, &facts);
+        let next = desire(&kept, &Facts { in_force: None, ..facts.clone() }).unwrap();
+        assert_eq!(next.runs.written[&Component::Postgres], as_ever.runs.written[&Component::Postgres]);
+    }
+    // Its own name for an image of the same major version is an ordinary wish.
+    let mut settings = empty();
+    settings.images.insert(Component::Postgres, image("17-mine"));
+    let held = desire(&settings, &facts).unwrap();
+    assert_eq!((held.other_major, held.wish.is_some()), (None, true));
 }
 
 /// A change of the settings or the facts, and words that the refusal has to contain.

@@ -3,7 +3,7 @@
 //! Nothing that was live is deleted here, or anywhere else: it is renamed to a place of its own. What is deleted are
 //! clones that were made here and never used. How far an interrupted one came is read from the disk (`plan::restore`).
 
-mod disks;
+pub(super) mod disks;
 mod stack;
 
 use std::collections::BTreeMap;
@@ -221,9 +221,9 @@ pub(super) async fn put_back(
     Ok(restore.disks.iter().map(|disk| disks::replaced(disk, &restore)).collect())
 }
 
-/// What a restore was making or exchanging when its journal was lost: nobody knows any more which trees belong together.
+/// What a restore, or a change of the database's major version, was making or exchanging when its journal was lost: nobody knows any more which trees belong together.
 pub(super) fn unknown(root: &Root, desired: &Desired) -> Result<Vec<Refusal>, RecordError> {
-    if Pending::read(root)?.is_some_and(|open| open.restore.is_some()) {
+    if Pending::read(root)?.is_some_and(|open| open.goes_back_or_on()) {
         return Ok(Vec::new());
     }
     let is_left = |next: &HostPath| {
@@ -242,7 +242,7 @@ pub(super) fn unknown(root: &Root, desired: &Desired) -> Result<Vec<Refusal>, Re
     Ok(desired.disks.iter().map(Disk::next).filter(is_left).map(refusal).collect())
 }
 
-fn strange(base: &HostPath, restore: &Restore) -> Refusal {
+pub(super) fn strange(base: &HostPath, restore: &Restore) -> Refusal {
     let why = format!(
         "holds neither what was live before the restore of {} nor what it made, so nothing is started or changed",
         restore.snapshot
@@ -255,7 +255,7 @@ fn strange(base: &HostPath, restore: &Restore) -> Refusal {
 }
 
 /// Does what is left to do with each disk. Nothing runs.
-async fn finish(
+pub(super) async fn finish(
     host: &Host,
     restore: &Restore,
     works: &[Work],
@@ -274,7 +274,7 @@ async fn finish(
     for (disk, work) in restore.disks.iter().zip(works) {
         if matches!(work, Work::Make | Work::Exchange) {
             let step = format!("exchange {} and {}", disks::live(disk), disks::next(disk));
-            let begun = begin(operation, progress, &step, "it goes back", Gate::Closed, false)?;
+            let begun = begin(operation, progress, &step, "the one moment of this disk", Gate::Closed, false)?;
             disks::exchange(host, disk).await.map_err(failed(&step))?;
             operation.step_done(begun);
         }
@@ -291,13 +291,13 @@ async fn finish(
     Ok(())
 }
 
-async fn undo(
+pub(super) async fn undo(
     host: &Host,
     restore: &Restore,
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
 ) -> Result<(), ApplyError> {
-    let step = format!("remove the clones of {}", restore.snapshot);
+    let step = format!("remove what was made beside {}", restore.snapshot);
     let begun =
         begin(operation, progress, &step, "nothing was exchanged, and what was live goes on", Gate::Closed, false)?;
     for disk in &restore.disks {

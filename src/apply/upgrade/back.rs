@@ -46,7 +46,7 @@ async fn may_be_migrated(
     progress: &mut dyn Progress,
 ) -> bool {
     let databases = [Component::Postgres, Component::Redis];
-    if databases.iter().any(|component| image(&upgrade.from, *component) != image(&upgrade.to, *component)) {
+    if databases.iter().any(|component| image_of(&upgrade.from, *component) != image_of(&upgrade.to, *component)) {
         return true;
     }
     // The target would start it again, were the gate not closed.
@@ -73,7 +73,7 @@ async fn may_be_migrated(
 }
 
 /// What a component of a side runs.
-fn image(side: &Side, component: Component) -> Option<ImageRef> {
+pub(in crate::apply) fn image_of(side: &Side, component: Component) -> Option<ImageRef> {
     let written = side.in_force.written.get(&component)?;
     match side.images.get(written) {
         Some(digest) if written.digest().is_none() => Some(written.at(digest.clone())),
@@ -118,7 +118,10 @@ pub(super) async fn finish(
     let journal = journal_path(&upgrade);
     let there = host.root.join(journal.as_path()).exists();
     let kept = kept.iter().chain(there.then_some(&journal)).map(ToString::to_string).collect();
-    let went_back = WentBack { from: from.clone(), to: upgrade.to.in_force.release.clone(), why, data, kept, arrived };
+    let to = upgrade.to.in_force.release.clone();
+    let [was, tried] = [&upgrade.from, &upgrade.to].map(|side| side.in_force.written.get(&Component::Postgres));
+    let database = tried.filter(|tried| was != Some(*tried)).cloned();
+    let went_back = WentBack { from: from.clone(), to, database, why, data, kept, arrived };
     match started {
         Ok(converged) => {
             operation.settled();
@@ -155,8 +158,8 @@ fn remember(
     let now = Timestamp::now();
     let release = upgrade.to.in_force.release.clone();
     let changed = upgrade.to.in_force.written.keys().filter_map(|component| {
-        let new = image(&upgrade.to, *component)?;
-        (image(&upgrade.from, *component).as_ref() != Some(&new)).then(|| new.digest().cloned()).flatten()
+        let new = image_of(&upgrade.to, *component)?;
+        (image_of(&upgrade.from, *component).as_ref() != Some(&new)).then(|| new.digest().cloned()).flatten()
     });
     let first = why.lines().next().unwrap_or_default().to_owned();
     let failed = Quarantined { since: now, release: release.clone(), digests: changed.collect(), why: first };

@@ -6,7 +6,7 @@
 mod arrived;
 mod back;
 mod doors;
-mod trial;
+pub(super) mod trial;
 pub mod watch;
 
 use std::time::Duration;
@@ -14,12 +14,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::apply::restore::{begin, failed, stop};
-use crate::apply::{ApplyError, Event, Operation, Progress, Report, Survey, conclude, converge, understand};
+use crate::apply::{ApplyError, Event, Operation, Progress, Report, Survey, conclude, converge, major, understand};
 use crate::config::Loaded;
 use crate::host::Host;
-use crate::model::{HostPath, Phase, Refusal, Release, Restore, Side, Upgrade};
+use crate::model::{HostPath, ImageRef, Phase, Refusal, Release, Restore, Side, Upgrade};
 use crate::plan::Gate;
 use crate::record::DatabaseFacts;
+pub(super) use back::image_of;
 
 /// How often the new release may be cut off while it is started. A host that dies of it must not do so for ever.
 const CUT_OFF: u32 = 2;
@@ -48,6 +49,8 @@ pub struct WentBack {
     pub from: Release,
     /// What was tried.
     pub to: Release,
+    /// The image of the database that was tried, where it was another one.
+    pub database: Option<ImageRef>,
     /// Why it did not work.
     pub why: String,
     /// Whether the data went back, too.
@@ -60,8 +63,10 @@ pub struct WentBack {
 
 impl std::fmt::Display for WentBack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { from, to, why, data, kept, arrived } = self;
-        if from == to {
+        let Self { from, to, database, why, data, kept, arrived } = self;
+        if let (Some(database), true) = (database, from == to) {
+            write!(f, "{database} did not work here, and Immich {from} runs on the old database again")?;
+        } else if from == to {
             write!(f, "The newer images of Immich {to} did not work here, and the old ones run again")?;
         } else {
             write!(f, "Immich {to} did not work here, and {from} runs again")?;
@@ -156,6 +161,15 @@ pub(super) async fn resume(
             let note = format!("the upgrade to Immich {to} was cut off before anything was changed; {from} runs");
             (give_up(host, &loaded, &mut operation, progress).await, note)
         }
+        Phase::Moving { back, .. } => {
+            let (moved, is_exchanged) = major::resume(host, &loaded, back, &mut operation, progress).await;
+            let note = if is_exchanged {
+                "the change of PostgreSQL's major version is finished"
+            } else {
+                "the change of PostgreSQL's major version was cut off and is undone; the old one runs"
+            };
+            (moved, note.to_owned())
+        }
         Phase::Trying { back } => {
             let cut_off = upgrade.cut_off + 1;
             operation.set_upgrade(Some(Upgrade { cut_off, ..upgrade }))?;
@@ -199,7 +213,7 @@ fn conclude_resumed(
     Ok(report)
 }
 
-fn of(operation: &Operation<'_>) -> Result<Upgrade, ApplyError> {
+pub(super) fn of(operation: &Operation<'_>) -> Result<Upgrade, ApplyError> {
     let none = || crate::apply::StepError::NotAsItWas("no upgrade was begun".to_owned());
     operation.upgrade().cloned().ok_or_else(none).map_err(failed("go on"))
 }

@@ -21,7 +21,7 @@ use crate::record::{End, ImageLock, Upgraded, lift_quarantine, set_last_upgrade}
 const LAST_WORDS: usize = 5;
 
 /// Puts it in force, and keeps it or goes back.
-pub(super) async fn run(
+pub(in crate::apply) async fn run(
     host: &Host,
     loaded: &Loaded,
     back: Restore,

@@ -8,9 +8,11 @@ use std::process::ExitCode;
 use crate::cli::Context;
 use crate::cli::apply::{Talk, report_text, require_root};
 use crate::cli::failure::Failure;
-use crate::model::Release;
-use crate::upgrade::{self, Done, Hop, Order, Wish};
 use clap::Args;
+use serde::Serialize;
+
+use crate::model::{Invalid, PostgresMajor, Release};
+use crate::upgrade::{self, Done, Hop, Moved, Order, Wish};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -25,13 +27,21 @@ pub(super) struct Options {
     /// Take a release that has just come out, too (see `upgrade.min_age`)
     #[arg(long)]
     now: bool,
+
+    /// Move the database to this newer major version of PostgreSQL instead; the release stays
+    #[arg(long, value_name = "MAJOR", value_parser = major, conflicts_with_all = ["to", "check", "now"])]
+    postgres: Option<PostgresMajor>,
+}
+
+fn major(text: &str) -> Result<PostgresMajor, Invalid> {
+    text.parse()
 }
 
 /// The command, as the history has it.
 const UPGRADE: &str = "photos-agent upgrade";
 
 pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode, Failure> {
-    let Options { to, check, now } = options;
+    let Options { to, check, now, postgres } = options;
     if check {
         return check::run(context, &Order { to, at_once: now }).await;
     }
@@ -40,9 +50,35 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     let wish = Wish { order, files: context.sources()?, command: UPGRADE.to_owned(), by: super::snapshot::caller() };
     let host = context.host()?;
     let mut talk = Talk::new(context.output);
+    if let Some(wanted) = postgres {
+        let moved = Box::pin(upgrade::change_major(&host, &wish, wanted, &mut talk)).await?;
+        context.output.answer("upgrade_postgres", Postgres { moved: &moved }, || told(moved.as_ref(), wanted));
+        return Ok(ExitCode::SUCCESS);
+    }
     let done = Box::pin(upgrade::upgrade(&host, &wish, &mut talk)).await?;
     context.output.answer("upgrade", &done, || text(&done));
     Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct Postgres<'a> {
+    moved: &'a Option<Moved>,
+}
+
+fn told(moved: Option<&Moved>, wanted: PostgresMajor) -> String {
+    let Some(Moved { from, to, report }) = moved else {
+        return format!("PostgreSQL {wanted} runs already.\n");
+    };
+    let operation = report.operation.map(|number| format!("; what was live is kept: {}", kept(number)));
+    format!(
+        "{}PostgreSQL {to} runs; it was {from}{}. To go back, the data of then included: photos-agent rollback\n",
+        report_text(report),
+        operation.unwrap_or_default()
+    )
+}
+
+fn kept(operation: u64) -> String {
+    format!("replaced-{operation:06} (photos-agent snapshot list)")
 }
 
 fn text(done: &Done) -> String {

@@ -85,7 +85,17 @@ pub(super) fn refuse_major(
     } else {
         return None;
     };
-    let remedy = "dump the database, move the cluster aside and restore the dump into a new one of another version";
+    let newer = entry
+        .postgres
+        .keys()
+        .filter(|major| **major > cluster && accepted.take(&major.to_string()) != Some(false))
+        .max();
+    let remedy = match newer {
+        Some(major) => format!("move the database to a newer one first: photos-agent upgrade --postgres {major}"),
+        None => {
+            "stay with the release that runs, until there is one that takes it: photos-agent upgrade --check".to_owned()
+        }
+    };
     Some(Refusal::new(format!("PostgreSQL {cluster}"), why, remedy))
 }
 

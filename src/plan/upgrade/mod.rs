@@ -3,6 +3,7 @@
 //! Each hop is an upgrade of its own, with its own snapshot and its own gate. Nothing here looks at the host.
 
 mod images;
+mod major;
 mod path;
 mod refusals;
 
@@ -19,6 +20,7 @@ use crate::catalogue::{Catalogue, Entry};
 use crate::model::{Component, ImageRef, PostgresMajor, Quarantined, Refusal, Release};
 
 pub use images::{estimate, refuse_extension};
+pub use major::{MajorQuestion, to_major};
 use path::Node;
 
 /// What is wished for.

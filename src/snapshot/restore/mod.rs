@@ -166,6 +166,7 @@ pub async fn foresee(host: &Host, wish: &Wish) -> Result<Prospect, ApplyError> {
                 snapshot: manifest.id.clone(),
                 operation: 0,
                 disks: trees.disks,
+                failed: false,
                 stack: stack.goes_back,
             },
             now: applied.loaded,
@@ -189,7 +190,7 @@ pub fn way_back(
 ) -> Result<Restore, ApplyError> {
     let back = manifest.parts.keys().copied().collect();
     let trees = trees::look(root, &applied.desired.disks, manifest, &back, operation)?;
-    Ok(Restore { snapshot: manifest.id.clone(), operation: 0, disks: trees.disks, stack: Some(stack) })
+    Ok(Restore { snapshot: manifest.id.clone(), operation: 0, disks: trees.disks, failed: false, stack: Some(stack) })
 }
 
 /// Refuses where what is live could not be exchanged, before anything is stopped for it.

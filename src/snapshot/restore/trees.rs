@@ -7,7 +7,7 @@ use crate::apply::{ApplyError, tree};
 use crate::host::holders::{Holder, holders};
 use crate::host::storage::{self, StorageError};
 use crate::host::subvolume;
-use crate::model::{Change, HostPath, Refusal, RestoredDisk, Root, Subvolume};
+use crate::model::{Change, HostPath, Origin, Refusal, RestoredDisk, Root, Subvolume};
 use crate::plan::restore::Tree;
 use crate::record::Manifest;
 use crate::snapshot::failed;
@@ -106,7 +106,7 @@ fn look_at<'a>(
             None => before.clone(),
         };
         if let Some(of) = of {
-            changes.insert(*part, Change { before, of, back: manifest.is_some() });
+            changes.insert(*part, Change { before, of: Origin::Clone(of), back: manifest.is_some() });
         }
     }
     Ok(changes)

@@ -14,10 +14,7 @@ use crate::record::{Finding, Manifest, RecordError, Snapshots};
 use crate::snapshot::verify::{Which, image_of};
 use crate::snapshot::{Applied, failed, latest, name_holes, passed_over, refuse_full};
 use crate::stack::throwaway::Throwaway;
-use crate::stack::{self, Disk};
-
-/// Before the name of the snapshot.
-const PREFIX: &str = ".verify-";
+use crate::stack::{self, BENCH, Disk};
 
 /// One.
 pub(super) struct Bench {
@@ -56,7 +53,7 @@ impl Bench {
         let disk = disk.ok_or_else(|| refused("has no database any more", "choose another one"))?;
         let major = major(&shot(disk))
             .ok_or_else(|| refused("has a database without a PG_VERSION that is understood", "choose another one"))?;
-        let folder = root.join(disk.snapshots().join(&format!("{PREFIX}{id}")).as_path());
+        let folder = root.join(disk.bench(id).as_path());
         let step = "make a clone of the database";
         subvolume::make_private_folder(&folder).map_err(|error| failed(step, error))?;
         let working = lock::hold(&folder, Sharing::WithNobody)?;
@@ -166,7 +163,7 @@ pub async fn remove_abandoned(host: &Host, applied: &Applied) -> Result<(), Step
     for disk in &applied.desired.disks {
         let snapshots = host.root.join(disk.snapshots().as_path());
         for name in files::list(&snapshots)? {
-            let Some(id) = name.strip_prefix(PREFIX).and_then(|id| id.parse::<SnapshotId>().ok()) else { continue };
+            let Some(id) = name.strip_prefix(BENCH).and_then(|id| id.parse::<SnapshotId>().ok()) else { continue };
             let folder = snapshots.join(&name);
             if let Some(_working) = lock::hold(&folder, Sharing::WithNobody)? {
                 clear(host, &id, &folder).await?;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::apply::throwaway::Running;
 use crate::host::process::{Heard, ProcessError};
 use crate::observe::chain;
 use crate::record::{Finding, Sample};
-use crate::snapshot::verify::database::Running;
 use crate::stack::throwaway::{ASK, NO_EXTENSION, NO_PROGRAM};
 
 /// The tables of photographs, in the order in which Immich named them.

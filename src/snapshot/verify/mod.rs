@@ -6,7 +6,6 @@
 
 mod bench;
 mod checks;
-mod database;
 mod files;
 
 use std::time::Instant;
@@ -14,6 +13,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::apply::throwaway::Running;
 use crate::apply::{ApplyError, Event, Progress, StepError};
 use crate::host::Host;
 use crate::host::lock::{self, Lock, Sharing};
@@ -94,8 +94,13 @@ async fn examine(
     tell("start a database of its own on a clone");
     let own = bench.throwaway(host);
     let command = host.podman.command(image).await?;
-    let mut database = database::Running::start(own, &command)?;
-    let start = database.come_up().await;
+    let mut database = Running::start(own, &command)?;
+    let start = match database.come_up().await {
+        Ok(took) => {
+            Finding::Passed { detail: format!("the database recovered and answered after {:.1} s", took.as_secs_f32()) }
+        }
+        Err(why) => Finding::Failed { why },
+    };
     let up = start.has_passed();
     all.push(check(crate::record::START, start));
     if !up {

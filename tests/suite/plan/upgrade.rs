@@ -219,7 +219,7 @@ fn what_may_not_be_is_refused_with_the_way_out() {
         (ask("v2.3.1", "newest").image(Component::Server, "ghcr.io/a/b:v3.2.2"), &["is not of v2.7.5"]),
         (
             ask("v1.135.3", "to v1.144.1").with(|asked| asked.cluster = PostgresMajor::try_from(18).ok()),
-            &["PostgreSQL 18", "takes >=14, <18", "dump the database"],
+            &["PostgreSQL 18", "takes >=14, <18", "stay with the release"],
         ),
         (
             ask("v3.1.0", "newest").image(Component::Postgres, "ghcr.io/a/b:17-vectorchord0.2.1"),
