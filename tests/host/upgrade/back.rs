@@ -13,7 +13,7 @@ fn an_operation_of_a_newer_agent_is_waited_for_and_what_runs_goes_on() {
         pending,
         "{\"schema\": 99, \"id\": 1, \"command\": \"photos-agent upgrade\", \"what\": \"nobody knows\"}\n",
     );
-    for command in ["upgrade --now", "rollback --accept-loss --yes", "apply", "snapshot"] {
+    for command in ["upgrade --now", "upgrade --check", "apply", "snapshot", "plan"] {
         let refused = host.run(&format!("photos-agent {command}"));
         assert!(matches!(refused.code, 1 | 3), "{command}: {}", refused.all());
         assert!(refused.err.contains("99") && refused.err.contains("photos-agent"), "{command}: {}", refused.all());
