@@ -62,7 +62,7 @@ pub async fn run(root: Root, load: impl Fn() -> Result<Loaded, Diagnostics>) -> 
 /// What is half-done, or a stack that is down by our hand, must not wait for the next start of the daemon: the unit that
 /// finishes it at a boot does so now. At a shutdown systemd refuses, and the boot comes.
 async fn hand_over(root: Root) {
-    let needs_finishing = |open: Pending| open.holds || open.stack_was_stopped;
+    let needs_finishing = |open: Pending| open.holds || open.stack_was_stopped || open.goes_back_or_on();
     if !Pending::read(&root).ok().flatten().is_some_and(needs_finishing) {
         return;
     }

@@ -16,9 +16,9 @@ pub async fn vitals() -> Result<DatabaseFacts, StepError> {
     ask_database(VITALS, PATIENCE).await
 }
 
-/// The last migration that Immich ran in it; none where Immich has not made its tables.
+/// What Immich has migrated it to, to be compared; none where Immich has not made its tables.
 pub async fn schema_version() -> Result<Option<String>, StepError> {
-    Ok(vitals().await?.migration)
+    Ok(vitals().await?.migrations)
 }
 
 /// Runs statements of [`stack`] that end in the same answer.

@@ -24,7 +24,7 @@ use crate::config::Loaded;
 use crate::host::lock::{self, LockError};
 use crate::host::{Host, door};
 use crate::model::layout::STATE;
-use crate::model::{Refusal, Root, SnapshotId};
+use crate::model::{Refusal, Release, Root, SnapshotId};
 use crate::observe::{FactsError, facts, observe};
 use crate::plan::{Observed, Plan, plan};
 use crate::record::{Generation, Generations, ImageLock, Outcome, Pending, RecordError, Restored, add_places};
@@ -115,6 +115,15 @@ pub enum ApplyError {
         /// Why it is not well.
         #[source]
         source: Option<Box<ApplyError>>,
+    },
+    /// The way to a release has several upgrades, and not all of them were made.
+    #[error("Immich {runs} runs now, and the way goes on no further")]
+    Halfway {
+        /// The last that worked.
+        runs: Release,
+        /// Why.
+        #[source]
+        source: Box<ApplyError>,
     },
     /// The steps were taken and the host is still not as it should be.
     #[error("the host changed while it was being changed; still to do: {0}")]
@@ -281,7 +290,7 @@ fn record(
 
 /// What a restore has put out of force: it stays so until the files are applied.
 fn held_on(host: &Host, loaded: &Loaded, operation: &Operation<'_>) -> Result<Option<Restored>, RecordError> {
-    if operation.restore().is_none() && OF_THE_FILES.contains(&operation.command()) {
+    if !operation.is_of_its_own() && OF_THE_FILES.contains(&operation.command()) {
         return Ok(None);
     }
     let last = Generations::new(&host.root).last()?.filter(|last| last.config == texts(&loaded.sources));

@@ -27,6 +27,8 @@ pub struct Operation<'a> {
     restore: Option<Restore>,
     /// From what to what it goes, from the moment that the stack was to stop for it until it is whole or undone.
     upgrade: Option<Upgrade>,
+    /// Whether it is, or was, an upgrade.
+    upgraded: bool,
 }
 
 impl<'a> Operation<'a> {
@@ -57,7 +59,17 @@ impl<'a> Operation<'a> {
             History::new(root).append(&entry(&pending, Outcome::Interrupted, None))?;
         }
         let command = command.to_owned();
-        Ok(Self { root, command, open: None, resumed, stack_was_stopped, held: (held, held), restore, upgrade })
+        Ok(Self {
+            root,
+            command,
+            open: None,
+            resumed,
+            stack_was_stopped,
+            held: (held, held),
+            restore,
+            upgraded: upgrade.is_some(),
+            upgrade,
+        })
     }
 
     /// The interrupted operation that this one goes on from; told once.
@@ -154,6 +166,11 @@ impl<'a> Operation<'a> {
         self.upgrade.as_ref()
     }
 
+    /// Whether it goes by a configuration of its own, whatever the files say.
+    pub const fn is_of_its_own(&self) -> bool {
+        self.restore.is_some() || self.upgraded
+    }
+
     /// How far an upgrade is from its next step on: written down with that one. None: it is over.
     pub fn set_upgrade(&mut self, upgrade: Option<Upgrade>) -> Result<(), RecordError> {
         let pending = match self.open.take() {
@@ -164,6 +181,7 @@ impl<'a> Operation<'a> {
             0 => Upgrade { operation: pending.id, ..upgrade },
             _ => upgrade,
         });
+        self.upgraded |= upgrade.is_some();
         self.open = Some(Pending { upgrade: upgrade.clone(), ..pending });
         self.upgrade = upgrade;
         Ok(())

@@ -90,6 +90,9 @@ pub enum StepError {
     /// What was started is not well.
     #[error(transparent)]
     Unwell(#[from] Unwell),
+    /// What was started did not come up in its time.
+    #[error("{0}")]
+    NotWell(String),
     /// Units did not come up, or down.
     #[error("{}", .0.join("\n"))]
     Jobs(Vec<String>),

@@ -138,6 +138,7 @@ impl Failure {
                 // Not `apply`: that would put the configuration files in force, and with them another release perhaps.
                 ApplyError::Unwell { .. } => "mend what is named above, then: systemctl start photos.target",
                 ApplyError::Unsettled(_) => "photos-agent plan",
+                ApplyError::Halfway { .. } => "photos-agent status; photos-agent upgrade --check",
                 ApplyError::Locked(_) => "photos-agent status",
                 ApplyError::Record(error) => return hint_of_record(error),
                 ApplyError::WentBack { well: Some(_), went_back, .. } => {

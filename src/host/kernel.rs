@@ -39,6 +39,12 @@ fn set(path: PathBuf, value: &str) -> Result<(), FileError> {
     std::fs::write(&path, value).map_err(|source| FileError { doing: "set", path, source })
 }
 
+/// What names this boot of the host; none where the kernel does not tell (random(4)).
+pub fn boot(root: &Root) -> Option<String> {
+    let id = files::read(&root.join("/proc/sys/kernel/random/boot_id")).ok()??;
+    Some(id.trim().to_owned())
+}
+
 /// Whether SELinux is enabled on this host, enforcing or not.
 pub fn has_selinux(root: &Root) -> bool {
     root.join("/sys/fs/selinux/enforce").exists()

@@ -31,6 +31,24 @@ pub enum NetnsError {
     Lost(u32),
 }
 
+/// Processes of other containers that are in the network of a process, by their names: what reaches its loopback address
+/// from there passes no packet filter of the host's. Of those that may not be looked at nothing is said.
+pub fn guests(pid: u32) -> io::Result<Vec<String>> {
+    let namespace = |process: &Path, kind: &str| std::fs::read_link(process.join("ns").join(kind));
+    let own = Path::new("/proc").join(pid.to_string());
+    let (network, processes) = (namespace(&own, "net")?, namespace(&own, "pid")?);
+    let mut guests = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let process = entry.path();
+        let is_in = |kind, which: &Path| namespace(&process, kind).is_ok_and(|found| found == which);
+        if is_in("net", &network) && !is_in("pid", &processes) {
+            let name = std::fs::read_to_string(process.join("comm")).unwrap_or_default();
+            guests.push(format!("{} (process {})", name.trim(), entry.file_name().display()));
+        }
+    }
+    Ok(guests)
+}
+
 /// Runs `work` in the network of a process. It should end by itself within a limited time: where nobody waits for it any
 /// more, it still runs to its end.
 pub async fn inside<T, F>(pid: u32, work: impl FnOnce() -> F + Send + 'static) -> Result<T, NetnsError>

@@ -23,6 +23,6 @@ pub struct Quarantined {
 impl Quarantined {
     /// Whether an upgrade to these images of a release is one to the same that failed.
     pub fn is_of(&self, release: &Release, digests: &BTreeSet<Digest>) -> bool {
-        self.release == *release && self.digests.is_subset(digests)
+        self.release == *release && !self.digests.is_empty() && self.digests.is_subset(digests)
     }
 }

@@ -30,16 +30,18 @@ pub struct Upgrade {
     pub to: Side,
     /// The configuration files that were in force, by path.
     pub config: BTreeMap<String, String>,
-    /// The last of the database's migrations before it; none where it has not made its tables.
-    pub migration: Option<String>,
+    /// What the database was migrated to before it; none where Immich has not made its tables.
+    pub migrations: Option<String>,
     /// Pages of the database that did not fit their checksums before it.
     pub checksum_failures: u64,
     /// Seconds that everything has to be well without a break.
     pub settle_s: u64,
     /// Seconds within which that has to be so.
     pub timeout_s: u64,
-    /// How often it was cut off while the new release was started.
+    /// How often the host went down while the new release was started.
     pub cut_off: u32,
+    /// The boot of the host in which it was started last.
+    pub boot: Option<String>,
     /// How far it is.
     pub phase: Phase,
 }

@@ -89,6 +89,9 @@ pub struct DatabaseFacts {
     /// The last of Immich's migrations; none where it has not made its tables.
     #[serde(default)]
     pub migration: Option<String>,
+    /// How many there are, and a hash of their names: by whatever clock they ran, another one makes it another.
+    #[serde(default)]
+    pub migrations: Option<String>,
 }
 
 /// The snapshots below one folder.

@@ -78,7 +78,8 @@ macro_rules! vitals {
 \connect immich
 SELECT to_regclass('kysely_migrations') IS NOT NULL AS migrated \gset
 \if :migrated
-SELECT json_build_object('migration', name) FROM kysely_migrations ORDER BY timestamp DESC, name DESC LIMIT 1;
+SELECT json_build_object('migration', (array_agg(name ORDER BY timestamp DESC, name DESC))[1],
+ 'migrations', count(*) || ' ' || encode(sha256(convert_to(string_agg(name, ',' ORDER BY name), 'UTF8')), 'hex')) FROM kysely_migrations;
 \endif
 "
         )

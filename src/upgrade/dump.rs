@@ -42,7 +42,7 @@ pub(super) async fn take(
     let taken = write(&folder, &name).await;
     taken.map_err(|source| ApplyError::Step { step, source: Box::new(source) })?;
     operation.step_done(begun);
-    for old in too_many(files::list(&folder).unwrap_or_default()) {
+    for old in too_many(files::list(&folder).unwrap_or_default(), &name) {
         if let Err(error) = files::remove(&folder.join(&old)) {
             tracing::warn!("the old dump {old} is still there: {}", crate::observe::chain(&error));
         }
@@ -66,11 +66,11 @@ async fn write(folder: &Path, name: &str) -> Result<(), StepError> {
     Ok(files::finish(&part, &folder.join(name))?)
 }
 
-/// All but the newest, by their names.
-fn too_many(mut names: Vec<String>) -> Vec<String> {
-    names.retain(|name| name.ends_with(DUMP));
+/// All but `newest` and those before it by their names; a clock may have been set back.
+fn too_many(mut names: Vec<String>, newest: &str) -> Vec<String> {
+    names.retain(|name| name.ends_with(DUMP) && name != newest);
     names.sort();
-    names.truncate(names.len().saturating_sub(KEPT));
+    names.truncate((names.len() + 1).saturating_sub(KEPT));
     names
 }
 
@@ -87,7 +87,7 @@ mod tests {
             "20261101T020000Z-v3.1.0.dump",
             "20261120T020000Z-v3.1.0.dump",
         ];
-        assert_eq!(too_many(names(&three)), ["20261101T020000Z-v3.1.0.dump"]);
-        assert!(too_many(names(&three[..2])).is_empty());
+        assert_eq!(too_many(names(&three), "20261121T020000Z-v3.2.0.dump"), ["20261101T020000Z-v3.1.0.dump"]);
+        assert!(too_many(names(&three[..2]), "20261121T020000Z-v3.2.0.dump").is_empty());
     }
 }

@@ -2,15 +2,20 @@
 
 use crate::apply::{self, ApplyError, texts};
 use crate::config::{Settings, Source};
-use crate::host::{Host, door};
-use crate::model::{ActiveState, ImageRef, InForce, LoadState, Refusal, Release};
+use crate::host::{Host, door, immich, netns, storage};
+use crate::model::layout::STATE;
+use crate::model::{ActiveState, ImageRef, InForce, LoadState, Refusal, Release, Root, Service};
 use crate::observe::{chain, facts};
 use crate::plan::door::{Doors, doors};
+use crate::plan::{Wanted, wanted};
 use crate::record::{lift_quarantine, quarantine};
 use crate::snapshot::{self, Applied};
 use crate::stack::{self, Facts};
 use crate::upgrade::pull::{self, Unheard};
-use crate::upgrade::{Order, Wish, check, of_facts};
+use crate::upgrade::{Check, Order, Wish, check, of_facts};
+
+/// Bytes that have to be free beside what is known to be needed.
+const ROOM: u64 = 256 << 20;
 
 /// All is well, and there is a way on, or nothing newer.
 #[derive(Debug)]
@@ -30,6 +35,7 @@ pub(super) async fn look(host: &Host, wish: &Wish) -> Result<Ready, ApplyError> 
     if !check.refusals.is_empty() {
         return Err(ApplyError::Refused(check.refusals));
     }
+    refuse_without_room_for_the_dump(&check)?;
     let release = check.path.into_iter().next().map_or(check.runs, |stage| stage.hop.release);
     let target = target(host, &applied, release)?;
     Ok(Ready { applied, target, notes: check.notes })
@@ -46,9 +52,35 @@ pub(super) async fn well(host: &Host, files: &[Source]) -> Result<Applied, Apply
     let disks = &applied.desired.disks;
     snapshot::refuse_missing(root, disks)?;
     snapshot::refuse_full(root, disks)?;
+    refuse_full_records(root)?;
     snapshot::remove_debris(root, &applied).map_err(|error| failed("remove an interrupted snapshot", error))?;
     snapshot::refuse_unexchangeable(root, &applied)?;
     Ok(applied)
+}
+
+/// Where the journal cannot be written, nothing is put back either, and what is pulled may have taken the room.
+pub(super) fn refuse_full_records(root: &Root) -> Result<(), ApplyError> {
+    let free = storage::space(&root.join(STATE)).map_err(|error| failed("measure the disk of the records", error))?;
+    if free.free >= ROOM {
+        return Ok(());
+    }
+    let why = format!("has {free}, and an upgrade has to be written down and its services have to log");
+    let remedy = "free 256 MiB there: podman image prune, journalctl --vacuum-size=200M";
+    Err(refused(Refusal::new(STATE, why, remedy)))
+}
+
+/// The dump takes about what the database takes, and the database must not run out of room for it.
+fn refuse_without_room_for_the_dump(check: &Check) -> Result<(), ApplyError> {
+    let Some(needs) = &check.space else { return Ok(()) };
+    let (Some(database), Some(free), Some(storage)) = (needs.database, needs.free_for_data, &needs.storage) else {
+        return Ok(());
+    };
+    if free.free >= database.saturating_add(ROOM) {
+        return Ok(());
+    }
+    let mib = database.div_ceil(1 << 20);
+    let why = format!("has {free}, and the dump of the database before an upgrade may take {mib} MiB");
+    Err(refused(Refusal::new(storage.as_str(), why, "photos-agent snapshot prune, or free space otherwise")))
 }
 
 /// What the release's entry and the operator's images come to, for the cluster on disk.
@@ -110,8 +142,16 @@ async fn refuse_unwell(host: &Host, applied: &Applied) -> Result<(), ApplyError>
             Err(unknown) => refusals.extend(unknown),
         }
     }
+    if refusals.is_empty() && wanted(&survey.observed, &survey.desired) != Wanted::Run {
+        let why = "is stopped or masked, so that nobody could tell whether the new one works";
+        let remedy = "systemctl unmask photos.target; systemctl start photos.target";
+        refusals.push(Refusal::new("the stack", why, remedy));
+    }
     if refusals.is_empty() {
         refusals.extend(unhealthy(host, &survey.desired).await?);
+    }
+    if refusals.is_empty() {
+        refusals.extend(strange_server(host, &survey.desired.runs.release).await);
     }
     if refusals.is_empty() { Ok(()) } else { Err(ApplyError::Refused(refusals)) }
 }
@@ -130,7 +170,8 @@ async fn unhealthy(host: &Host, desired: &stack::Desired) -> Result<Vec<Refusal>
     let mut refusals = Vec::new();
     for service in &desired.services {
         let state = states.get(&service.unit).cloned().unwrap_or_default();
-        if state.load == LoadState::Masked {
+        // One can do without that; not without the others.
+        if state.load == LoadState::Masked && service.service == Service::Ml {
             continue;
         }
         let health = host.podman.health(service.service.stem()).await.ok().flatten();
@@ -145,6 +186,36 @@ async fn unhealthy(host: &Host, desired: &stack::Desired) -> Result<Vec<Refusal>
         }
     }
     Ok(refusals)
+}
+
+/// The server says that it is what it is taken for, and it alone is in its network.
+async fn strange_server(host: &Host, release: &Release) -> Vec<Refusal> {
+    let unit = Service::Server.unit();
+    let refuse = |why: String, remedy: &str| vec![Refusal::new(&unit, why, remedy)];
+    let run = match host.podman.running(Service::Server.stem()).await {
+        Ok(Some(run)) => run,
+        Ok(None) => return refuse("does not run".to_owned(), "photos-agent status"),
+        Err(error) => return refuse(format!("cannot be looked at: {}", chain(&error)), "photos-agent status"),
+    };
+    match immich::probe(run.pid).await {
+        Ok(says) if says == *release => {}
+        Ok(says) => {
+            let why = format!("says that it is {says}, and {release} is what was put in force");
+            return refuse(why, "name the image of that release in [images], or let immich.version say what it is");
+        }
+        Err(error) => return refuse(format!("does not answer: {}", chain(&error)), "journalctl -u immich-server"),
+    }
+    match netns::guests(run.pid) {
+        Ok(guests) if guests.is_empty() => Vec::new(),
+        Ok(guests) => {
+            let why = format!(
+                "shares its network with {}, which nothing keeps from uploading while the new release is tried",
+                guests.join(", ")
+            );
+            refuse(why, "stop that container until the upgrade is done")
+        }
+        Err(error) => refuse(format!("cannot be looked at: {error}"), "photos-agent status"),
+    }
 }
 
 fn refused(refusal: Refusal) -> ApplyError {

@@ -61,9 +61,17 @@ impl Added {
 /// Looks into it. Changes nothing.
 pub async fn outlook(host: &Host, target: &Target) -> Result<Outlook, ApplyError> {
     let generations = Generations::new(&host.root);
-    let current = generations.last()?.map_or(0, |last| last.number);
-    let ways = generations.ways_back(usize::MAX)?;
-    let (generation, snapshot) = choose(&ways, current, target.generation)?;
+    let last = generations.last()?;
+    let mut ways = Vec::new();
+    for (number, snapshot) in generations.ways_back(usize::MAX)? {
+        // What was gone back to already is no further way back.
+        let is_here = match (&last, generations.get(number)?) {
+            (Some(last), Some(way)) => last.is_same_state(&way),
+            _ => false,
+        };
+        ways.push((number, snapshot, is_here));
+    }
+    let (generation, snapshot) = choose(&ways, target.generation)?;
     let wish = snapshot::Wish {
         which: snapshot.to_string(),
         only: Vec::new(),
@@ -117,14 +125,18 @@ fn left_behind(restore: &Prospect) -> Option<Quarantined> {
     (release > then).then(|| Quarantined { release, digests, since: Timestamp::now(), why })
 }
 
-fn choose(ways: &[(u32, SnapshotId)], current: u32, wanted: Option<u32>) -> Result<(u32, SnapshotId), ApplyError> {
+/// `ways` are the newest first, each with whether the host is in that state.
+fn choose(ways: &[(u32, SnapshotId, bool)], wanted: Option<u32>) -> Result<(u32, SnapshotId), ApplyError> {
     let found = match wanted {
-        Some(number) => ways.iter().find(|(found, _)| *found == number),
-        None => ways.iter().find(|(found, _)| *found < current),
+        Some(number) => ways.iter().find(|(found, ..)| *found == number),
+        None => {
+            let here = ways.iter().rposition(|(.., is_here)| *is_here).map_or(0, |at| at + 1);
+            ways.iter().skip(here).find(|(.., is_here)| !is_here)
+        }
     };
-    found.cloned().ok_or_else(|| {
+    found.map(|(number, snapshot, _)| (*number, snapshot.clone())).ok_or_else(|| {
         let what = wanted.map_or_else(|| "an earlier generation".to_owned(), |number| format!("generation {number}"));
-        let numbers: Vec<String> = ways.iter().map(|(number, _)| number.to_string()).collect();
+        let numbers: Vec<String> = ways.iter().map(|(number, ..)| number.to_string()).collect();
         let why = if numbers.is_empty() {
             "cannot be gone back to: no upgrade has taken a snapshot of the data of one yet".to_owned()
         } else {
@@ -149,21 +161,23 @@ mod tests {
     #[test]
     fn without_a_number_it_is_the_one_before_that_has_its_data() {
         let id = |day: u32| format!("202611{day:02}T020000Z").parse::<SnapshotId>().unwrap();
-        let ways = [(7, id(7)), (4, id(4)), (2, id(2))];
-        for (current, wanted, found) in [
-            (8, None, Some(7)),
-            (7, None, Some(4)),
-            (7, Some(7), Some(7)),
-            (8, Some(2), Some(2)),
-            (8, Some(3), None),
-            (2, None, None),
+        let ways = |here: &[u32]| [7, 4, 2].map(|number| (number, id(number), here.contains(&number)));
+        for (here, wanted, found) in [
+            (&[][..], None, Some(7)),
+            // An upgrade that went back, or a rollback to it.
+            (&[7], None, Some(4)),
+            (&[4], None, Some(2)),
+            (&[2], None, None),
+            (&[7], Some(7), Some(7)),
+            (&[], Some(2), Some(2)),
+            (&[], Some(3), None),
         ] {
-            let chosen = choose(&ways, current, wanted).map(|(number, _)| number).ok();
-            assert_eq!(chosen, found, "{current} {wanted:?}");
+            let chosen = choose(&ways(here), wanted).map(|(number, _)| number).ok();
+            assert_eq!(chosen, found, "{here:?} {wanted:?}");
         }
-        let refused = choose(&[], 3, None).unwrap_err().to_string();
+        let refused = choose(&[], None).unwrap_err().to_string();
         assert!(refused.contains("no upgrade has taken"), "{refused}");
-        let refused = choose(&ways, 8, Some(3)).unwrap_err().to_string();
+        let refused = choose(&ways(&[]), Some(3)).unwrap_err().to_string();
         assert!(refused.contains("7, 4, 2 only"), "{refused}");
     }
 

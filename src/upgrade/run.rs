@@ -2,7 +2,7 @@
 //!
 //! Until the stack is stopped nothing is changed that anybody would notice, and whatever fails is just told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -57,21 +57,31 @@ pub async fn upgrade(host: &Host, wish: &Wish, progress: &mut dyn Progress) -> R
     // It can take hours, and changes nothing: snapshots and repairs need not wait for it.
     let fetched = fetch(host, wish, progress).await;
     let _lock = lock::take(&host.root.join(LOCK), &wish.command, lock::PATIENCE).await?;
+    snapshot::refuse_open_operation(&host.root, "and is finished first")?;
     fetched.map_err(|error| tell(host, wish, error))?;
     let mut hops = Vec::new();
     loop {
-        let ready = preflight::look(host, wish).await?;
+        let ready = preflight::look(host, wish).await.map_err(|error| halfway(&hops, error))?;
         let is_here = ready.target.release == ready.applied.desired.runs.release;
         if is_here && !hops.is_empty() {
             return Ok(Done { hops, notes: ready.notes });
         }
         let is_first = hops.is_empty();
-        let hop = Box::pin(one(host, wish, &ready, is_first, progress)).await?;
+        let hop = Box::pin(one(host, wish, &ready, is_first, progress)).await;
+        let hop = hop.map_err(|error| halfway(&hops, error))?;
         let is_over = is_here || hop.is_none();
         hops.extend(hop);
         if is_over {
             return Ok(Done { hops, notes: ready.notes });
         }
+    }
+}
+
+/// Who hears of a refusal must not think that nothing was done.
+fn halfway(hops: &[Hop], error: ApplyError) -> ApplyError {
+    match hops.last() {
+        Some(last) => ApplyError::Halfway { runs: last.to.clone(), source: Box::new(error) },
+        None => error,
     }
 }
 
@@ -97,9 +107,10 @@ async fn one(
         Ok(images) => Side { in_force: ready.target.clone(), images },
         Err(error) => return Err(tell(host, wish, error)),
     };
-    if to == from {
+    if is_same(&to, &from) {
         return Ok(None);
     }
+    preflight::refuse_full_records(&host.root)?;
     refuse_quarantined(host, wish, &to)?;
     pull::prove(host, applied, progress).await.map_err(|error| tell(host, wish, error))?;
     let then = Then { in_force: Some(to.in_force.clone()), images: to.images.clone(), cluster: None };
@@ -129,6 +140,15 @@ pub(super) fn side_of(host: &Host, applied: &Applied) -> Result<Side, ApplyError
     let digest = |image: &ImageRef| Some((image.clone(), lock.images().get(image)?.clone()));
     let images = in_force.written.values().filter_map(digest).collect();
     Ok(Side { in_force, images })
+}
+
+/// However they are written.
+fn is_same(to: &Side, from: &Side) -> bool {
+    let digest = |side: &Side, image: &ImageRef| image.digest().or_else(|| side.images.get(image)).cloned();
+    let digests = |side: &Side| -> BTreeMap<_, _> {
+        side.in_force.written.iter().map(|(component, image)| (*component, digest(side, image))).collect()
+    };
+    to.in_force.release == from.in_force.release && digests(to) == digests(from)
 }
 
 /// The very images that did not work here are not taken again, unless by name.
@@ -186,8 +206,16 @@ async fn carry_out(
             if let Err(left) = give_up(host, loaded, operation, progress).await {
                 tracing::error!("the stack did not come up again: {}", crate::observe::chain(&left));
             }
-            Err(error)
+            Err(after_the_stop(error))
         }
+    }
+}
+
+/// A refusal says that nothing was done; the stack was down by then.
+fn after_the_stop(error: ApplyError) -> ApplyError {
+    match error {
+        ApplyError::Refused(_) => failed("prepare the way back", StepError::NotAsItWas(crate::observe::chain(&error))),
+        error => error,
     }
 }
 

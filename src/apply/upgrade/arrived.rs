@@ -9,6 +9,9 @@ use crate::observe::chain;
 use crate::record::Snapshots;
 use crate::stack::Disk;
 
+/// How many are looked at; nobody got in, or hardly.
+const LOOKED_AT: usize = 10_000;
+
 /// How many are named; of more there is the folder to look into.
 const NAMED: usize = 100;
 
@@ -25,7 +28,7 @@ pub(super) fn arrived(host: &Host, back: &Restore, kept: &[HostPath]) -> Vec<Hos
         for part in [Subvolume::Media, Subvolume::Icloud] {
             let Some(taken) = manifest.parts.get(&part).filter(|_| disk.subvolumes.contains(&part)) else { continue };
             let folder = kept.join(part.name());
-            let made = subvolume::made_since(&host.root.join(folder.as_path()), taken.generation, NAMED);
+            let made = subvolume::made_since(&host.root.join(folder.as_path()), taken.generation, LOOKED_AT);
             match made {
                 Ok(made) => found.extend(
                     made.iter()
@@ -35,6 +38,10 @@ pub(super) fn arrived(host: &Host, back: &Restore, kept: &[HostPath]) -> Vec<Hos
                 Err(error) => tracing::warn!("nobody knows what arrived in {folder}: {}", chain(&error)),
             }
         }
+    }
+    if found.len() > NAMED {
+        tracing::warn!("{} files arrived meanwhile; the first {NAMED} are named", found.len());
+        found.truncate(NAMED);
     }
     found
 }

@@ -6,14 +6,12 @@ use crate::apply::restore::{self, begin, failed, stop};
 use crate::apply::upgrade::arrived::arrived;
 use crate::apply::upgrade::watch::journal_of;
 use crate::apply::upgrade::{WentBack, doors, of, trial};
-use crate::apply::{ApplyError, Operation, Progress, Survey, converge, schema_version, units};
+use crate::apply::{ApplyError, Operation, Progress, Survey, schema_version, units};
 use crate::config::Loaded;
 use crate::host::systemd::Verb;
 use crate::host::{Host, files};
 use crate::model::layout::STATE;
-use crate::model::{
-    Component, HostPath, ImageRef, Phase, Quarantined, Release, Restore, Service, Side, UnitName, Upgrade,
-};
+use crate::model::{Component, HostPath, ImageRef, Phase, Quarantined, Restore, Service, Side, UnitName, Upgrade};
 use crate::observe::chain;
 use crate::plan::Gate;
 use crate::record::{End, ImageLock, Upgraded, add_quarantined, set_last_upgrade};
@@ -64,7 +62,8 @@ async fn may_be_migrated(
         return true;
     }
     match schema_version().await {
-        Ok(migration) => migration != upgrade.migration,
+        // What has no tables may be about to make them.
+        Ok(migrations) => migrations.is_none() || migrations != upgrade.migrations,
         Err(error) => {
             tracing::warn!("the database does not say whether it was migrated: {}", chain(&error));
             true
@@ -109,8 +108,19 @@ pub(super) async fn finish(
         Vec::new()
     };
     let arrived = arrived(host, &back, &kept);
-    remember(host, &upgrade, &why, data, (&kept, &arrived))?;
-    let started = start_again(host, loaded, from, operation, progress).await;
+    if let Err(error) = remember(host, &upgrade, &why, data, (&kept, &arrived)) {
+        // No reason to keep anybody from their photographs.
+        tracing::error!("what did not work is not written down: {}", chain(&error));
+    }
+    let started = trial::start_and_watch(host, loaded, from, operation, progress).await;
+    if let Err(error @ (ApplyError::Step { .. } | ApplyError::Unsettled(_))) = &started
+        && !data
+    {
+        // Nobody was let in meanwhile, so that nothing is lost with the data of then.
+        let why = format!("{why}\nThen {from} did not start either on what looked unchanged: {}", chain(error));
+        operation.set_upgrade(Some(Upgrade { phase: Phase::GoingBack { back, why, data: true }, ..upgrade }))?;
+        return Box::pin(finish(host, loaded, operation, progress)).await;
+    }
     // Nothing is taken back any more, however it stands.
     doors::open(host, operation, progress).await?;
     operation.set_upgrade(None)?;
@@ -131,20 +141,6 @@ pub(super) async fn finish(
             Err(ApplyError::WentBack { went_back: Box::new(went_back), well: None, source: Some(Box::new(error)) })
         }
     }
-}
-
-/// What ran is started and watched as what was tried had been.
-async fn start_again(
-    host: &Host,
-    loaded: &Loaded,
-    from: &Release,
-    operation: &mut Operation<'_>,
-    progress: &mut dyn Progress,
-) -> Result<(Survey, Timestamp), ApplyError> {
-    doors::keep_closed(host, loaded, operation, progress).await?;
-    let (survey, more) = converge(host, loaded, operation, progress).await?;
-    trial::watch_over(host, &survey, from, operation, progress).await?;
-    Ok((survey, more))
 }
 
 /// What is known of it from now on, whoever asks.

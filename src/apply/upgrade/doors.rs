@@ -3,8 +3,9 @@
 use crate::apply::restore::{begin, failed};
 use crate::apply::{ApplyError, Operation, Progress, Survey, survey};
 use crate::config::Loaded;
-use crate::host::{Host, door};
+use crate::host::{Host, door, files};
 use crate::model::Refusal;
+use crate::model::layout::DOORS;
 use crate::plan::door::{Doors, doors};
 use crate::plan::{Gate, Observed, Unreachable};
 use crate::stack::Desired;
@@ -16,8 +17,11 @@ pub(super) async fn keep_closed(
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
 ) -> Result<(), ApplyError> {
-    let is_closed = door::is_any_closed(&host.root).map_err(failed("look at the doors of the server"))?;
-    if is_closed { Ok(()) } else { close(host, loaded, operation, progress).await }
+    let text = files::read(&host.root.join(DOORS)).map_err(failed("look at the doors of the server"))?;
+    match text {
+        Some(text) => door::close(&host.root, &[text]).await.map_err(failed("keep the doors of the server closed")),
+        None => close(host, loaded, operation, progress).await,
+    }
 }
 
 /// Keeps people out of the server, the one that runs and whichever comes after it.

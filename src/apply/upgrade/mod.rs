@@ -16,13 +16,13 @@ use jiff::Timestamp;
 use crate::apply::restore::{begin, failed, stop};
 use crate::apply::{ApplyError, Event, Operation, Progress, Report, Survey, conclude, converge, major, understand};
 use crate::config::Loaded;
-use crate::host::Host;
+use crate::host::{Host, kernel};
 use crate::model::{HostPath, ImageRef, Phase, Refusal, Release, Restore, Side, Upgrade};
 use crate::plan::Gate;
 use crate::record::DatabaseFacts;
 pub(super) use back::image_of;
 
-/// How often the new release may be cut off while it is started. A host that dies of it must not do so for ever.
+/// How often the host may go down while the new release is started.
 const CUT_OFF: u32 = 2;
 
 /// What is wanted of an upgrade.
@@ -93,11 +93,12 @@ pub async fn begin_upgrade(
         from: change.from.clone(),
         to: change.to.clone(),
         config: crate::apply::texts(&change.loaded.sources),
-        migration: change.before.migration.clone(),
+        migrations: change.before.migrations.clone(),
         checksum_failures: change.before.checksum_failures,
         settle_s: change.settle.as_secs(),
         timeout_s: change.timeout.as_secs(),
         cut_off: 0,
+        boot: kernel::boot(&host.root),
         phase: Phase::Stopping,
     }))?;
     doors::close(host, &change.loaded, operation, progress).await?;
@@ -171,12 +172,14 @@ pub(super) async fn resume(
             (moved, note.to_owned())
         }
         Phase::Trying { back } => {
-            let cut_off = upgrade.cut_off + 1;
-            operation.set_upgrade(Some(Upgrade { cut_off, ..upgrade }))?;
+            // Who is killed, or told to stop, goes on; a host that goes down with it must not do so for ever.
+            let boot = kernel::boot(&host.root);
+            let cut_off = upgrade.cut_off + u32::from(boot.is_none() || boot != upgrade.boot);
+            operation.set_upgrade(Some(Upgrade { cut_off, boot, ..upgrade }))?;
             let tried = if cut_off < CUT_OFF {
                 trial::run(host, &loaded, back, &mut operation, progress).await
             } else {
-                let why = format!("it was cut off {cut_off} times while it was started");
+                let why = format!("the host went down {cut_off} times while it was started");
                 back::go_back(host, &loaded, back, why, &mut operation, progress).await
             };
             (tried, format!("the upgrade to Immich {to} is finished"))

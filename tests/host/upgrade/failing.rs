@@ -60,7 +60,7 @@ fn what_never_becomes_healthy_is_not_waited_for_for_ever_nor_tried_again() {
     configure(&host, "timeout = \"20s\"");
     let failed = goes_back(&host, "never-healthy");
     // The journal of what failed is there to be read.
-    let journal = host.ok("jq -r '.last.end.went_back.journal' /var/lib/photos-agent/upgrades.json");
+    let journal = host.ok("jq -r '.last.end.went_back.journal' /var/lib/photos-agent/upgrade.json");
     host.ok(&format!("grep -q 'Immich Server is listening' {journal}"));
     assert!(failed.all().contains(&journal), "{journal} in {}", failed.all());
 
