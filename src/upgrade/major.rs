@@ -44,7 +44,8 @@ pub async fn change_major(
     let then = Then { in_force: Some(to.in_force.clone()), images: to.images.clone(), cluster: Some(wanted) };
     check(host, &applied, &then).await?;
     let mut operation = Operation::begin(&host.root, &wish.command)?;
-    let result = carry_out(host, wish, &applied, (cluster, wanted), (from, to), &mut operation, progress).await;
+    let work = carry_out(host, wish, &applied, (cluster, wanted), (from, to), &mut operation, progress);
+    let result = Box::pin(work).await;
     let report = conclude(host, &applied.loaded, operation, result)?;
     Ok(Some(Moved { from: cluster, to: wanted, report }))
 }
@@ -113,7 +114,7 @@ async fn carry_out(
         take_snapshot(host, wish, applied, &change, reason, operation, progress).await
     };
     match stopped.await {
-        Ok(back) => apply::major::change(host, loaded, back, majors, operation, progress).await,
+        Ok(back) => Box::pin(apply::major::change(host, loaded, back, majors, operation, progress)).await,
         Err(error) => {
             if let Err(left) = give_up(host, loaded, operation, progress).await {
                 tracing::error!("the stack did not come up again: {}", chain(&left));

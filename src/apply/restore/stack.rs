@@ -60,10 +60,19 @@ pub(super) fn after(host: &Host, restore: &Restore) -> Result<Loaded, ApplyError
 pub(in crate::apply) async fn stop(host: &Host, progress: &mut dyn Progress) -> Result<(), StepError> {
     let services = Service::ALL.iter().map(|service| UnitName::constant(service.unit()));
     let names: Vec<UnitName> = std::iter::once(UnitName::constant(TARGET)).chain(services).collect();
-    if !up(host, &names).await?.is_empty() {
-        units::jobs(host, Verb::Stop, &names, progress).await?;
+    stop_these(host, &names, progress).await
+}
+
+/// The same of some of them. The gate is closed, or the target would start them again.
+pub(in crate::apply) async fn stop_these(
+    host: &Host,
+    names: &[UnitName],
+    progress: &mut dyn Progress,
+) -> Result<(), StepError> {
+    if !up(host, names).await?.is_empty() {
+        units::jobs(host, Verb::Stop, names, progress).await?;
     }
-    let up = up(host, &names).await?;
+    let up = up(host, names).await?;
     let failures: Vec<String> = up.iter().map(|name| format!("{name} did not stop")).collect();
     if failures.is_empty() { Ok(()) } else { Err(StepError::Jobs(failures)) }
 }

@@ -43,8 +43,7 @@ async fn may_be_migrated(
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
 ) -> bool {
-    let databases = [Component::Postgres, Component::Redis];
-    if databases.iter().any(|component| image_of(&upgrade.from, *component) != image_of(&upgrade.to, *component)) {
+    if !databases_stay(&upgrade.from, &upgrade.to) {
         return true;
     }
     // The target would start it again, were the gate not closed.
@@ -69,6 +68,13 @@ async fn may_be_migrated(
             true
         }
     }
+}
+
+/// Whether both sides run the same database and the same queue.
+pub(super) fn databases_stay(from: &Side, to: &Side) -> bool {
+    [Component::Postgres, Component::Redis]
+        .iter()
+        .all(|component| image_of(from, *component) == image_of(to, *component))
 }
 
 /// What a component of a side runs.

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apply::restore::{begin, failed, stop};
+use crate::apply::restore::{begin, failed, stop, stop_these};
 use crate::apply::{ApplyError, Event, Operation, Progress, Report, Survey, conclude, converge, major, understand};
 use crate::config::Loaded;
 use crate::host::{Host, kernel};
-use crate::model::{HostPath, ImageRef, Phase, Refusal, Release, Restore, Side, Upgrade};
+use crate::model::{HostPath, ImageRef, Phase, Refusal, Release, Restore, Service, Side, UnitName, Upgrade};
 use crate::plan::Gate;
 use crate::record::DatabaseFacts;
 pub(super) use back::image_of;
@@ -80,7 +80,7 @@ impl std::fmt::Display for WentBack {
     }
 }
 
-/// Stops the stack for it. From here on whatever dies has the journal to go by.
+/// Stops what writes. From here on whatever dies has the journal to go by.
 pub async fn begin_upgrade(
     change: &Change,
     host: &Host,
@@ -102,10 +102,18 @@ pub async fn begin_upgrade(
         phase: Phase::Stopping,
     }))?;
     doors::close(host, &change.loaded, operation, progress).await?;
-    let step = "stop the stack";
+    // Databases that stay the same stand still for the snapshot, as for every other one, and need not start again.
+    let stays = back::databases_stay(&change.from, &change.to);
+    let step = if stays { "stop the server and machine learning" } else { "stop the stack" };
     let reason = format!("for the snapshot before Immich {}", change.to.in_force.release);
     let begun = begin(operation, progress, step, &reason, Gate::Closed, true)?;
-    stop(host, progress).await.map_err(failed(step))?;
+    let stopped = if stays {
+        let above = [Service::Server, Service::Ml].map(|service| UnitName::constant(service.unit()));
+        stop_these(host, &above, progress).await
+    } else {
+        stop(host, progress).await
+    };
+    stopped.map_err(failed(step))?;
     operation.step_done(begun);
     Ok(())
 }
