@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use crate::apply::{ApplyError, Progress, Report};
 use crate::config::Source;
-use crate::host::subvolume::Newer;
+use crate::host::subvolume::{self, Newer};
 use crate::host::{Host, process};
-use crate::model::{Quarantined, Refusal, Release, Service, SnapshotId, Subvolume};
-use crate::record::{Generations, add_quarantined};
-use crate::snapshot::{self, Prospect};
+use crate::model::{Quarantined, Refusal, Release, Service, SnapshotId, Subvolume, SubvolumeUuid};
+use crate::record::{Generations, Part, add_quarantined};
+use crate::snapshot::{self, Applied, Prospect};
 use crate::stack;
 
 /// A count over a large table on a busy disk.
@@ -60,18 +60,8 @@ impl Added {
 
 /// Looks into it. Changes nothing.
 pub async fn outlook(host: &Host, target: &Target) -> Result<Outlook, ApplyError> {
-    let generations = Generations::new(&host.root);
-    let last = generations.last()?;
-    let mut ways = Vec::new();
-    for (number, snapshot) in generations.ways_back(usize::MAX)? {
-        // What was gone back to already is no further way back.
-        let is_here = match (&last, generations.get(number)?) {
-            (Some(last), Some(way)) => last.is_same_state(&way),
-            _ => false,
-        };
-        ways.push((number, snapshot, is_here));
-    }
-    let (generation, snapshot) = choose(&ways, target.generation)?;
+    let (ways, live) = look(host)?;
+    let (generation, snapshot) = choose(&ways, live.as_ref(), target.generation)?;
     let wish = snapshot::Wish {
         which: snapshot.to_string(),
         only: Vec::new(),
@@ -125,18 +115,61 @@ fn left_behind(restore: &Prospect) -> Option<Quarantined> {
     (release > then).then(|| Quarantined { release, digests, since: Timestamp::now(), why })
 }
 
-/// `ways` are the newest first, each with whether the host is in that state.
-fn choose(ways: &[(u32, SnapshotId, bool)], wanted: Option<u32>) -> Result<(u32, SnapshotId), ApplyError> {
-    let found = match wanted {
-        Some(number) => ways.iter().find(|(found, ..)| *found == number),
-        None => {
-            let here = ways.iter().rposition(|(.., is_here)| *is_here).map_or(0, |at| at + 1);
-            ways.iter().skip(here).find(|(.., is_here)| !is_here)
+/// A generation whose data is there.
+#[derive(Debug, Clone)]
+struct Way {
+    number: u32,
+    snapshot: SnapshotId,
+    /// Its database.
+    database: Part,
+}
+
+/// The database that is live, and what it is a clone of.
+#[derive(Debug)]
+struct Live {
+    uuid: SubvolumeUuid,
+    of: Option<SubvolumeUuid>,
+}
+
+/// The ways back, the newest first, and the database that is live.
+fn look(host: &Host) -> Result<(Vec<Way>, Option<Live>), ApplyError> {
+    let applied = Applied::read(&host.root)?;
+    let snapshots = applied.snapshots(&host.root);
+    let mut ways = Vec::new();
+    for (number, snapshot) in Generations::new(&host.root).ways_back(usize::MAX)? {
+        // One that somebody has deleted is none.
+        let part = snapshots.get(&snapshot)?.and_then(|manifest| manifest.parts.get(&Subvolume::Postgres).cloned());
+        ways.extend(part.map(|database| Way { number, snapshot, database }));
+    }
+    let disk = applied.desired.disks.iter().find(|disk| disk.subvolumes.contains(&Subvolume::Postgres));
+    let live = disk.map(|disk| disk.live().join(Subvolume::Postgres.name()));
+    let live = live.map(|path| subvolume::identify(&host.root.join(path.as_path())));
+    let live = live.transpose().map_err(|error| ApplyError::Step {
+        step: "look at what is live".to_owned(),
+        source: Box::new(error.into()),
+    })?;
+    let found = live.flatten().and_then(|live| Some(Live { uuid: live.uuid?, of: live.parent }));
+    Ok((ways, found))
+}
+
+/// Without a number it is the last that was taken of what is live; of what was itself put back, the one before that.
+fn choose(ways: &[Way], live: Option<&Live>, wanted: Option<u32>) -> Result<(u32, SnapshotId), ApplyError> {
+    let of_live = || ways.iter().find(|way| live.is_some_and(|live| live.uuid == way.database.of));
+    let before = || {
+        let put_back = ways.iter().find(|way| live.is_some_and(|live| live.of.as_ref() == Some(&way.database.uuid)));
+        match put_back {
+            // By the filesystem's own count, since a clock may have been set back.
+            Some(back) => ways.iter().find(|way| way.database.generation < back.database.generation),
+            None => ways.first(),
         }
     };
-    found.map(|(number, snapshot, _)| (*number, snapshot.clone())).ok_or_else(|| {
+    let found = match wanted {
+        Some(number) => ways.iter().find(|way| way.number == number),
+        None => of_live().or_else(before),
+    };
+    found.map(|way| (way.number, way.snapshot.clone())).ok_or_else(|| {
         let what = wanted.map_or_else(|| "an earlier generation".to_owned(), |number| format!("generation {number}"));
-        let numbers: Vec<String> = ways.iter().map(|(number, ..)| number.to_string()).collect();
+        let numbers: Vec<String> = ways.iter().map(|way| way.number.to_string()).collect();
         let why = if numbers.is_empty() {
             "cannot be gone back to: no upgrade has taken a snapshot of the data of one yet".to_owned()
         } else {
@@ -160,24 +193,34 @@ mod tests {
 
     #[test]
     fn without_a_number_it_is_the_one_before_that_has_its_data() {
-        let id = |day: u32| format!("202611{day:02}T020000Z").parse::<SnapshotId>().unwrap();
-        let ways = |here: &[u32]| [7, 4, 2].map(|number| (number, id(number), here.contains(&number)));
-        for (here, wanted, found) in [
-            (&[][..], None, Some(7)),
-            // An upgrade that went back, or a rollback to it.
-            (&[7], None, Some(4)),
-            (&[4], None, Some(2)),
-            (&[2], None, None),
-            (&[7], Some(7), Some(7)),
-            (&[], Some(2), Some(2)),
-            (&[], Some(3), None),
+        let uuid = |letter: char| -> SubvolumeUuid {
+            format!("{}-0000-0000-0000-000000000000", [letter; 8].iter().collect::<String>()).parse().unwrap()
+        };
+        let way = |number: u32, live: char, shot: char| Way {
+            number,
+            snapshot: format!("202611{number:02}T020000Z").parse().unwrap(),
+            database: Part { uuid: uuid(shot), of: uuid(live), generation: number.into() },
+        };
+        // Taken of a twice; then the second was put back as b, of which one was taken, too.
+        let ways = [way(7, 'b', '3'), way(4, 'a', '2'), way(2, 'a', '1')];
+        let live = |own: char, of: char| Live { uuid: uuid(own), of: Some(uuid(of)) };
+        for (ways, live, wanted, found) in [
+            (&ways[1..], live('a', 'f'), None, Some(4)),
+            (&ways[1..], live('b', '2'), None, Some(2)),
+            (&ways[..], live('b', '2'), None, Some(7)),
+            (&ways[..], live('c', '3'), None, Some(4)),
+            (&ways[..], live('c', '1'), None, None),
+            // Put back from a snapshot that no upgrade took.
+            (&ways[..], live('c', 'e'), None, Some(7)),
+            (&ways[..], live('a', 'f'), Some(7), Some(7)),
+            (&ways[..], live('a', 'f'), Some(3), None),
         ] {
-            let chosen = choose(&ways(here), wanted).map(|(number, _)| number).ok();
-            assert_eq!(chosen, found, "{here:?} {wanted:?}");
+            let chosen = choose(ways, Some(&live), wanted).map(|(number, _)| number).ok();
+            assert_eq!(chosen, found, "{live:?} {wanted:?}");
         }
-        let refused = choose(&[], None).unwrap_err().to_string();
+        let refused = choose(&[], None, None).unwrap_err().to_string();
         assert!(refused.contains("no upgrade has taken"), "{refused}");
-        let refused = choose(&ways(&[]), Some(3)).unwrap_err().to_string();
+        let refused = choose(&ways, None, Some(3)).unwrap_err().to_string();
         assert!(refused.contains("7, 4, 2 only"), "{refused}");
     }
 

@@ -116,7 +116,8 @@ async fn one(
     let then = Then { in_force: Some(to.in_force.clone()), images: to.images.clone(), cluster: None };
     check(host, applied, &then).await?;
     let mut operation = Operation::begin(&host.root, &wish.command)?;
-    let result = carry_out(host, wish, ready, (from.clone(), to.clone()), &mut operation, progress).await;
+    let work = carry_out(host, wish, ready, (from.clone(), to.clone()), &mut operation, progress);
+    let result = Box::pin(work).await;
     let report = conclude(host, &applied.loaded, operation, result)?;
     Ok(Some(Hop { from: from.in_force.release, to: to.in_force.release, report }))
 }
