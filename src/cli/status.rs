@@ -314,12 +314,13 @@ fn proofs(trials: &Trials) -> String {
 fn upgraded(last: &Upgraded) -> String {
     let Upgraded { at, from, to, .. } = last;
     let at = time::local(*at);
+    let what = if from == to { format!("of the images of {to}") } else { format!("from {from} to {to}") };
     match &last.end {
-        End::Done => format!("  upgraded from {from} to {to} on {at}\n"),
+        End::Done => format!("  upgrade {what} on {at}: done\n"),
         End::WentBack { why, journal, .. } => {
             let why = why.lines().next().unwrap_or_default();
             let more = journal.as_ref().map(|path| format!("\n    more: {path}")).unwrap_or_default();
-            format!("  the upgrade from {from} to {to} on {at} did not work and went back: {why}{more}\n")
+            format!("  the upgrade {what} on {at} did not work and went back: {why}{more}\n")
         }
     }
 }

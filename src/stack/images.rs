@@ -86,9 +86,9 @@ fn other_major(settings: &Settings, facts: &Facts) -> Option<OtherMajor> {
     let runs = runs_major(facts)?;
     let image = settings.images.get(&Component::Postgres).and_then(major_of);
     let wishes = [("postgres.major", settings.postgres.major), ("images.postgres", image)];
-    let (key, wanted) =
+    let (key, major) =
         wishes.into_iter().find_map(|(key, major)| Some((key, major.filter(|major| *major != runs)?)))?;
-    Some(OtherMajor { key, wished: wanted, runs })
+    Some(OtherMajor { key, wished: major, runs })
 }
 
 /// The settings without what they wish of another major version of the database than that which runs: it is changed by an

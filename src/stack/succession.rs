@@ -4,8 +4,7 @@
 //! What lies beside the data in files (`pg_hba.conf`, `ALTER SYSTEM`) is the image's again.
 
 /// Run in the successor, whose `pg_dump` knows both versions. A dump says by itself that nothing is looked up in a schema that
-/// is not named, where functions of Immich and of extensions rely on it in the expressions of indexes; Immich's own
-/// restore changes the same line. It is among the first ones, before any data. The role is there already.
+/// is not named, where functions in constraints may rely on it; Immich's own restore changes the same line. It is among the first ones, before any data. The role is there already.
 pub const COPY: &str = r#"set -euo pipefail
 take() {
   psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --set=VERBOSITY=terse --username=postgres --dbname=template1 --output=/dev/null

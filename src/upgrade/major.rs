@@ -44,8 +44,8 @@ pub async fn change_major(
     let then = Then { in_force: Some(to.in_force.clone()), images: to.images.clone(), cluster: Some(wanted) };
     check(host, &applied, &then).await?;
     let mut operation = Operation::begin(&host.root, &wish.command)?;
-    let work = carry_out(host, wish, &applied, (cluster, wanted), (from, to), &mut operation, progress);
-    let result = Box::pin(work).await;
+    let done = carry_out(host, wish, &applied, (cluster, wanted), (from, to), &mut operation, progress);
+    let result = Box::pin(done).await;
     let report = conclude(host, &applied.loaded, operation, result)?;
     Ok(Some(Moved { from: cluster, to: wanted, report }))
 }

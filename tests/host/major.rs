@@ -3,6 +3,10 @@
 use crate::support::Host;
 
 const PHOTOS: &str = "/var/lib/photos";
+
+/// Where databases have a disk of their own.
+const APART: &str = "/srv/pool/databases";
+
 const PENDING: &str = "/var/lib/photos-agent/pending";
 
 /// The command, which asks nothing.
@@ -12,17 +16,17 @@ const CHANGE: &str = "photos-agent upgrade --postgres 18";
 const CONFIGURATION: &str = "[upgrade]\nsettle = \"2s\"\ntimeout = \"90s\"\n";
 
 /// Something of everything: rows with a name that has to be quoted, an embedding with its index, a sequence that is not where its
-/// rows are, what an index needs that looks for a function without its schema, another schema, another database, a role.
+/// rows are, a constraint that looks for a function without its schema, another schema, another database, a role.
 const FILL: &str = r#"
 CREATE TABLE moment (id serial PRIMARY KEY, name text NOT NULL);
 INSERT INTO moment (name) SELECT 'row ' || n FROM generate_series(1, 1000) AS n;
-SELECT nextval('moment_id_seq') FROM generate_series(1, 234);
+SELECT setval('moment_id_seq', 1234);
 CREATE TABLE face_search (id int PRIMARY KEY REFERENCES moment, embedding vector(3) NOT NULL);
 INSERT INTO face_search VALUES (1, '[1,2,3]'), (2, '[4.5,5.5,6.5]');
 CREATE INDEX face_index ON face_search USING hnsw (embedding vector_cosine_ops);
 CREATE FUNCTION plain(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
 CREATE FUNCTION plainer(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT plain($1)';
-CREATE INDEX moment_plain ON moment (plainer(name));
+ALTER TABLE moment ADD CHECK (plainer(name) <> 'no');
 CREATE SCHEMA "Their own";
 CREATE TABLE "Their own"."A ""table""" AS SELECT n, E'a\tb\n' || n AS text FROM generate_series(1, 77) AS n;
 CREATE ROLE reader LOGIN PASSWORD 'a reader''s';
@@ -59,26 +63,37 @@ fn converged(test: &str) -> (Host, String) {
     let host = Host::converged(test);
     host.configure(CONFIGURATION);
     host.ok("photos-agent apply");
-    sql(&host, FILL);
-    host.ok(&format!("echo original >{PHOTOS}/live/media/upload/original.jpg"));
-    let all = sql(&host, ASK);
-    assert!(all.starts_with("1000|1|1000|") && all.ends_with("this"), "{all}");
+    let all = fill(&host);
     (host, all)
+}
+
+/// Returns what is in it.
+fn fill(host: &Host) -> String {
+    sql(host, FILL);
+    host.ok(&format!("echo original >{PHOTOS}/live/media/upload/original.jpg"));
+    let all = sql(host, ASK);
+    assert!(all.starts_with("1000|1|1000|") && all.ends_with("this"), "{all}");
+    all
 }
 
 /// This major version runs, whole and alone, with all that was in the other; and nothing is in the making.
 fn runs(host: &Host, major: u32, all: &str) {
+    runs_in(host, PHOTOS, major, all);
+}
+
+fn runs_in(host: &Host, databases: &str, major: u32, all: &str) {
     host.wait_for("photos-agent status", 120);
     assert_eq!(sql(host, ASK), all);
     assert_eq!(sql(host, "SELECT current_setting('server_version_num')::int / 10000"), major.to_string());
     assert_eq!(sql(host, "SHOW data_checksums"), "on");
-    host.ok(&format!("lsattr -d {PHOTOS}/live/postgres | cut -d' ' -f1 | grep -q C"));
-    assert_eq!(host.ok(&format!("stat -c '%u %a' {PHOTOS}/live/postgres")), "999 700");
+    host.ok(&format!("lsattr -d {databases}/live/postgres | cut -d' ' -f1 | grep -q C"));
+    assert_eq!(host.ok(&format!("stat -c '%u %a' {databases}/live/postgres")), "999 700");
     assert_eq!(host.ok(&format!("cat {PHOTOS}/live/media/upload/original.jpg")), "original");
     let written = host.ok("jq -r .in_force.written.postgres /var/lib/photos-agent/images.lock");
     assert!(written.contains(&format!("postgres:{major}-")), "{written}");
     host.ok("curl -sf -m 5 http://127.0.0.1:2283/api/server/ping");
     assert_nothing_left(host);
+    host.ok(&format!("[ ! -e {databases}/next ] && ! ls -A {databases}/.snapshots | grep verify"));
     host.assert_converged();
 }
 
@@ -153,37 +168,64 @@ fn what_the_new_version_cannot_take_leaves_the_old_one_running() {
     assert_eq!(uuid(&host), before, "the old cluster was not touched");
     sql(&host, "DROP TABLE a_child, z_parent");
     // No room for another one.
-    host.ok(&format!("fallocate -l $(($(stat -f -c '%a * %S' {PHOTOS}) - (30 << 20))) {PHOTOS}/filler && sync"));
+    let fill = |room: &str| {
+        format!(
+            "fallocate -l $(($(stat -f -c '%a * %S' {PHOTOS}) - ({room} << 20))) {PHOTOS}/filler && sync -f {PHOTOS}"
+        )
+    };
+    let empty = format!("rm {PHOTOS}/filler && sync -f {PHOTOS}");
+    host.ok(&fill("30"));
     let refused = host.fails(3, CHANGE);
     assert!(refused.all().contains("MiB"), "{}", refused.all());
-    host.ok(&format!("rm {PHOTOS}/filler && sync"));
+    host.ok(&empty);
+    runs(&host, 17, &all);
+    // Or none any more.
+    let started = "start PostgreSQL 17";
+    host.ok(&format!(
+        "{CHANGE} >/root/log 2>&1 & pid=$!; until grep -qs '{started}' {PENDING}; do \
+           kill -0 $pid || {{ cat /root/log; exit 1; }}; done; {}; wait $pid; [ $? = 1 ] || {{ cat /root/log; exit 1; }}",
+        fill("40")
+    ));
+    host.ok(&empty);
+    host.ok(&format!("if [ -e {PENDING} ]; then systemctl start photos-resolve.service; fi"));
     runs(&host, 17, &all);
     assert_eq!(uuid(&host), before);
 }
 
-/// Kills the command as soon as its journal says that a step of this name has begun.
-fn kill_in(host: &Host, step: &str) {
-    host.ok(&format!("rm -f /root/log; sh -c '{CHANGE} >/root/log 2>&1 & echo $! >/run/major.pid'"));
-    host.wait_for(&format!("grep -q '{step}' {PENDING} || ! kill -0 $(cat /run/major.pid)"), 120);
-    host.ok(&format!("grep -q '{step}' {PENDING} || {{ cat /root/log; exit 1; }}; kill -KILL $(cat /run/major.pid)"));
+/// Kills the command as soon as its journal says that a step of this name has begun. Returns the major version that is live.
+fn kill_in(host: &Host, step: &str) -> u32 {
+    host.ok(&format!(
+        "{CHANGE} >/root/log 2>&1 & pid=$!; until grep -qs '{step}' {PENDING}; do \
+           kill -0 $pid || {{ cat /root/log; exit 1; }}; done; kill -KILL $pid"
+    ));
+    let live = host.run(&format!("test -e {PHOTOS}/live/postgres/18"));
+    if live.code == 0 { 18 } else { 17 }
 }
 
 #[test]
 fn a_change_that_is_cut_off_ends_with_the_old_one_or_the_new_one_whole() {
     let (host, all) = converged("majorcut");
     let before = uuid(&host);
-    for step in ["make an empty place", "copy all databases", "clone everything else"] {
-        kill_in(&host, step);
+    for step in ["make an empty place", "copy all databases"] {
+        assert_eq!(kill_in(&host, step), 17, "{step}");
         host.ok("systemctl start photos-resolve.service");
         runs(&host, 17, &all);
         assert_eq!(uuid(&host), before, "killed in: {step}");
     }
-    kill_in(&host, "count the rows");
+    assert_eq!(kill_in(&host, "count the rows"), 17);
     host.cut_power();
     runs(&host, 17, &all);
     assert_eq!(uuid(&host), before);
+    // The step before the exchange is short.
+    let live = kill_in(&host, "clone everything else");
+    host.ok("systemctl start photos-resolve.service");
+    runs(&host, live, &all);
+    if live == 18 {
+        host.ok("timeout 300 photos-agent rollback --accept-loss --yes");
+        runs(&host, 17, &all);
+    }
     // Between the exchange and the start.
-    kill_in(&host, "keep what was live");
+    assert_eq!(kill_in(&host, "keep what was live"), 18);
     host.cut_power();
     runs(&host, 18, &all);
     assert_ne!(uuid(&host), before);
@@ -191,27 +233,34 @@ fn a_change_that_is_cut_off_ends_with_the_old_one_or_the_new_one_whole() {
 
 #[test]
 fn a_new_version_that_is_not_well_goes_back_by_itself() {
-    let (host, all) = converged("majorback");
-    let before = uuid(&host);
-    // What only the new one has mounted where it is.
-    host.write(
-        "/etc/containers/systemd/immich-server.container.d/50-mine.conf",
-        "[Service]\nExecStartPre=/bin/sh -c '! test -e /var/lib/photos/live/postgres/18'\n",
-    );
+    let host = Host::with_images("majorback");
+    host.configure(&format!("{CONFIGURATION}[storage]\ndatabases = \"{APART}\"\n"));
+    host.ok("photos-agent apply");
+    let all = fill(&host);
+    let uuid = || host.ok(&format!("btrfs subvolume show {APART}/live/postgres | grep -m 1 UUID:"));
+    let before = uuid();
+    // What is so in the new one only.
+    let drop_in = "/etc/containers/systemd/immich-server.container.d/50-mine.conf";
+    host.write(drop_in, &format!("[Service]\nExecStartPre=/bin/sh -c '! test -e {APART}/live/postgres/18'\n"));
     host.ok("systemctl daemon-reload && photos-agent apply");
     let failed = host.fails(1, CHANGE);
     assert!(failed.all().contains("did not work here"), "{}", failed.all());
-    runs(&host, 17, &all);
-    assert_ne!(uuid(&host), before, "a clone of the snapshot");
+    runs_in(&host, APART, 17, &all);
+    assert_ne!(uuid(), before, "a clone of the snapshot");
+    host.ok("[ ! -e /var/lib/photos-agent/quarantine.json ]");
     let operation = host.ok("photos-agent history --json | jq .operations[0].id");
-    let kept = format!("{PHOTOS}/replaced/{:06}", operation.parse::<u64>().expect("a number"));
-    assert_eq!(
-        host.ok(&format!("cat {kept}/postgres/PG_VERSION {kept}-failed/postgres/18/docker/PG_VERSION")),
-        "17\n18"
-    );
+    let kept = format!("{APART}/replaced/{:06}", operation.parse::<u64>().expect("a number"));
+    let versions = format!("cat {kept}/postgres/PG_VERSION {kept}-failed/postgres/18/docker/PG_VERSION");
+    assert_eq!(host.ok(&versions), "17\n18");
     for tree in [kept.clone(), format!("{kept}-failed")] {
         let name = format!("replaced-{}", tree.rsplit('/').next().expect("a name"));
-        host.ok(&format!("photos-agent snapshot list | grep -q {name} && photos-agent snapshot delete {name} --yes"));
+        host.ok(&format!("photos-agent snapshot list | grep -q {name}: && photos-agent snapshot delete {name} --yes"));
         host.ok(&format!("[ ! -e {tree} ]"));
     }
+    // Without it, it works; and the photographs beside it stay where they are.
+    host.ok(&format!("rm {drop_in} && systemctl daemon-reload && photos-agent apply"));
+    let media = host.ok(&format!("btrfs subvolume show {PHOTOS}/live/media | grep -m 1 UUID:"));
+    host.ok(CHANGE);
+    runs_in(&host, APART, 18, &all);
+    assert_eq!(host.ok(&format!("btrfs subvolume show {PHOTOS}/live/media | grep -m 1 UUID:")), media);
 }

@@ -15,6 +15,7 @@ use crate::model::{Component, HostPath, ImageRef, Phase, Quarantined, Restore, S
 use crate::observe::chain;
 use crate::plan::Gate;
 use crate::record::{End, ImageLock, Upgraded, add_quarantined, set_last_upgrade};
+use crate::stack::major_of;
 
 /// Decides what has to go back, writes it down, and does it.
 pub(super) async fn go_back(
@@ -176,8 +177,18 @@ fn remember(
         snapshot: upgrade.phase.snapshot().cloned(),
         end: End::WentBack { why: why.to_owned(), data, kept: kept.to_vec(), arrived: arrived.to_vec(), journal },
     };
-    add_quarantined(&host.root, failed)?;
+    // The release works, and another major version of its database is tried by name only.
+    if !changes_major(upgrade) {
+        add_quarantined(&host.root, failed)?;
+    }
     Ok(set_last_upgrade(&host.root, upgraded)?)
+}
+
+/// Whether it is one to another major version of the database.
+fn changes_major(upgrade: &Upgrade) -> bool {
+    let major = |side: &Side| side.in_force.written.get(&Component::Postgres).and_then(major_of);
+    let (from, to) = (major(&upgrade.from), major(&upgrade.to));
+    from.is_some() && to.is_some() && from != to
 }
 
 fn journal_path(upgrade: &Upgrade) -> HostPath {

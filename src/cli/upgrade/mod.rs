@@ -47,7 +47,8 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     }
     require_root()?;
     let order = Order { to, at_once: now };
-    let wish = Wish { order, files: context.sources()?, command: UPGRADE.to_owned(), by: super::snapshot::caller() };
+    let command = postgres.map_or_else(|| UPGRADE.to_owned(), |wanted| format!("{UPGRADE} --postgres {wanted}"));
+    let wish = Wish { order, files: context.sources()?, command, by: super::snapshot::caller() };
     let host = context.host()?;
     let mut talk = Talk::new(context.output);
     if let Some(wanted) = postgres {
