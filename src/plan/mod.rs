@@ -10,6 +10,7 @@ pub mod health;
 mod images;
 mod networks;
 pub mod newest;
+pub mod night;
 mod observed;
 pub mod restore;
 pub mod retention;

@@ -1,6 +1,7 @@
 //! `photos-agent upgrade`: to a newer release, or exactly back to where it began.
 
 mod check;
+mod unattended;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -27,6 +28,10 @@ pub(super) struct Options {
     /// Take a release that has just come out, too (see `upgrade.min_age`)
     #[arg(long)]
     now: bool,
+
+    /// At its moment and in nobody's way, or not now (run by photos-upgrade.service)
+    #[arg(long, hide = true, conflicts_with_all = ["to", "check", "now"])]
+    unattended: bool,
 }
 
 /// The command, as the history has it.
@@ -38,7 +43,10 @@ struct Body<'a> {
 }
 
 pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode, Failure> {
-    let Options { to, check, now } = options;
+    let Options { to, check, now, unattended } = options;
+    if unattended {
+        return Box::pin(unattended::run(context)).await;
+    }
     if check {
         return check::run(context, &Order { to, at_once: now }).await;
     }
