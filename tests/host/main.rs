@@ -17,6 +17,7 @@ mod gate;
 mod generator;
 mod isolation;
 mod kinds;
+mod night;
 mod operator;
 mod reboot;
 mod restore;
