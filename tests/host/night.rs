@@ -168,16 +168,24 @@ fn is_gone_when_it_is_off(host: &Host) {
 }
 
 #[test]
-fn one_that_is_killed_half_way_is_finished_without_the_daemon_and_told() {
+fn one_that_is_ended_half_way_is_finished_without_the_daemon_and_told() {
     let host = host("nightkilled");
     configure(&host, "settle = \"10s\"", ALONE);
-    host.ok("systemctl stop photos-agent; systemctl start --no-block photos-upgrade.service");
-    host.wait_for("grep -q trying /var/lib/photos-agent/pending", 120);
-    host.ok("systemctl kill -s KILL photos-upgrade.service");
-    host.wait_for("[ -s /root/told ]", 180);
-    assert_eq!(told(&host), "upgrade done");
+    host.ok("systemctl stop photos-agent");
+    let ends = |phase: &str, how: &str, told_then: &str| {
+        host.ok("systemctl start --no-block photos-upgrade.service");
+        host.wait_for(&format!("grep -q {phase} /var/lib/photos-agent/pending"), 120);
+        host.ok(how);
+        host.wait_for(&format!("[ \"$(cat /root/told)\" = '{told_then}' ]"), 180);
+        let resolve = "systemctl show -P ActiveState photos-resolve.service";
+        host.wait_for(&format!("[ $({resolve}) != activating ] && [ ! -e /var/lib/photos-agent/pending ]"), 60);
+    };
+    // Before anything was changed, by somebody who changed his mind.
+    ends("stopping", "systemctl stop photos-upgrade.service", "upgrade failed");
+    assert_eq!(outcome(&host), "failed");
+    serves(&host, OLD, &["before"]);
+    ends("trying", "systemctl kill -s KILL photos-upgrade.service", "upgrade failed\nupgrade done");
     assert_eq!(outcome(&host), "done");
     serves(&host, NEW, &["before"]);
-    host.wait_for("[ $(systemctl show -P ActiveState photos-resolve.service) != activating ]", 60);
-    assert_eq!(told(&host), "upgrade done", "once");
+    assert_eq!(told(&host), "upgrade failed\nupgrade done", "once");
 }
