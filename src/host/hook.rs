@@ -97,6 +97,13 @@ mod tests {
         assert!(matches!(tell(&path, &[], &[]).await, Err(HookError::Run(_))));
     }
 
+    #[tokio::test]
+    async fn one_that_does_not_end_is_not_waited_for() {
+        let words = ["inf".to_owned()];
+        let late = process::hand("sleep", &words, &[], Duration::from_millis(50)).await;
+        assert!(matches!(late, Err(ProcessError::Late { .. })), "{late:?}");
+    }
+
     #[test]
     fn what_others_can_change_is_not_run() {
         let folder = tempfile::tempdir().unwrap();
