@@ -5,6 +5,7 @@
 //! - `cli`, `agent`: people and the daemon
 //! - `upgrade`: what there is to upgrade to, and what it takes
 //! - `snapshot`: one moment of everything
+//! - `notify`: who is told what nobody watched
 //! - `observe`, `apply`: effects, deciding nothing
 //! - `record`: what the agent remembers
 //! - `host`: the only room that speaks D-Bus, HTTP, ioctl, or starts a process
@@ -20,6 +21,7 @@ pub mod config;
 pub mod host;
 pub mod log;
 pub mod model;
+pub mod notify;
 pub mod observe;
 pub mod plan;
 pub mod quadlet;

@@ -24,6 +24,8 @@ pub const RESUMED: &str = "c502beca95624734939a03448689a92f";
 pub const DISPLACED: &str = "a715b25ce635437b90999b6af315bead";
 /// A repair did not last and is needed again: the next one waits.
 pub const FLAPPING: &str = "07a6081e36ad4b20ac15cdd9e1f9bea0";
+/// Something that nobody watched has ended, or was put off; `about` and `outcome` say what, and how.
+pub const NOTICE: &str = "5c1fd0b4e7a84c0f9d2a6b83f01e7c95";
 /// A unit's job ended.
 pub const UNIT: &str = "e7b8743456574e9c800982a41799d560";
 
@@ -77,7 +79,9 @@ mod tests {
             super::REFUSED,
             super::RESUMED,
             super::DISPLACED,
+            super::CONCERN,
             super::FLAPPING,
+            super::NOTICE,
             super::UNIT,
         ];
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();

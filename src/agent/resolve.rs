@@ -11,9 +11,11 @@ use crate::config::{Diagnostics, Loaded};
 use crate::host::Host;
 use crate::log;
 use crate::model::Root;
+use crate::notify::tell_night;
 use crate::observe::chain;
 use crate::record::{Generations, Pending};
 use crate::snapshot;
+use crate::upgrade::{self, News};
 
 /// The command under which it stands in the history.
 const RESOLVE: &str = "photos-resolve";
@@ -45,10 +47,24 @@ pub async fn resolve<E: From<ApplyError> + From<Diagnostics>>(
     if let Err(error) = snapshot::tidy(host, RESOLVE, Duration::MAX).await {
         tracing::error!("what is left of a snapshot stays for now: {}", chain(&error));
     }
+    tell_what_was_cut_off(&host.root).await;
     if let Some(Report { generation, steps, .. }) = &report {
         tracing::info!(message_id = log::CONVERGED, generation, steps = steps.len(), "converged");
     }
     Ok(report)
+}
+
+/// An unattended upgrade that was cut off has an end now, which nobody has told.
+async fn tell_what_was_cut_off(root: &Root) {
+    match upgrade::catch_up(root).await {
+        Ok(None) => {}
+        Ok(Some(News { night, is_news })) => {
+            let settings = Generations::new(root).last().ok().flatten().and_then(applied);
+            let notify = settings.map(|loaded| loaded.settings.notify).unwrap_or_default();
+            tell_night(root, &notify, &night, is_news).await;
+        }
+        Err(error) => tracing::error!("nobody is told of an unattended upgrade: {}", chain(&error)),
+    }
 }
 
 /// The files, where they were being applied, and then what was applied last: services must not wait for somebody who

@@ -91,6 +91,7 @@ impl Reader<'_> {
                 let checked = meaning::count(number).map(|_| Value::Integer(number));
                 self.checked(&key.path, &place, &digits.to_string(), checked)
             }
+            (Kind::Switch, DeValue::Boolean(truth)) => Some(Value::Boolean(*truth)),
             (kind, DeValue::String(text)) if kind.shape() == "a string" => {
                 let checked = check(kind, text).map(|()| Value::Text(text.to_string()));
                 self.checked(&key.path, &place, &quoted(text), checked)
@@ -188,8 +189,12 @@ fn check(kind: Kind, text: &str) -> Result<(), Refusal> {
         Kind::Memory => meaning::plain::<MemorySize>(text).map(drop),
         Kind::Processor => meaning::plain::<CpuQuota>(text).map(drop),
         Kind::Schedule => meaning::schedule(text).map(drop),
+        Kind::Calendar => meaning::calendar(text).map(drop),
         Kind::Span => meaning::plain::<TimeSpan>(text).map(drop),
-        Kind::Networks | Kind::Environment | Kind::Major | Kind::Count => Err(Refusal::new(kind.shape(), None)),
+        Kind::Program => meaning::program(text).map(drop),
+        Kind::Networks | Kind::Environment | Kind::Major | Kind::Count | Kind::Switch => {
+            Err(Refusal::new(kind.shape(), None))
+        }
     }
 }
 

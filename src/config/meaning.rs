@@ -4,8 +4,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::time::Duration;
 
-use crate::model::{Calendar, DatabaseStorage, HostPath, Invalid, NetworkName, PostgresMajor, Release, TimeZone};
+use crate::model::{
+    Calendar, DatabaseStorage, HostPath, Invalid, NetworkName, PostgresMajor, Release, TimeSpan, TimeZone,
+};
 
 use super::folders;
 use super::nearest::nearest;
@@ -123,6 +126,39 @@ pub(super) fn time_zone(text: &str) -> Result<TimeZone, Refusal> {
             Err(Refusal { help, ..Invalid::into(invalid) })
         }
     }
+}
+
+/// When something may begin.
+pub(super) fn calendar(text: &str) -> Result<Calendar, Refusal> {
+    text.parse().map_err(|_: Invalid| {
+        let expected = "a calendar expression of systemd, like \"Sat *-*-* 04:30:00\" or \"Mon,Thu 03:30\"";
+        let help = match text {
+            "off" | "" => "to have no unattended upgrades: automatic = false".to_owned(),
+            _ => schedule_instead(text),
+        };
+        Refusal::new(expected, Some(help))
+    })
+}
+
+/// Least length of a window: a timer's own spread and a waiting unit before it take their minutes.
+const LEAST_WINDOW: Duration = Duration::from_secs(10 * 60);
+
+/// How long after its moment something may begin.
+pub(super) fn window(text: &str) -> Result<TimeSpan, Refusal> {
+    let window = plain::<TimeSpan>(text)?;
+    if window.length() < LEAST_WINDOW {
+        return Err(Refusal::new("at least \"10 min\"", None));
+    }
+    Ok(window)
+}
+
+/// A program of the operator's.
+pub(super) fn program(text: &str) -> Result<HostPath, Refusal> {
+    text.parse().map_err(|_: Invalid| {
+        let has_words = text.starts_with('/') && text.contains(' ');
+        let help = has_words.then(|| "it is run without a shell and without words of yours: write a script".to_owned());
+        Refusal::new("the absolute path of a program, as the host has it and without `:`", help)
+    })
 }
 
 /// When snapshots are taken; none: never by a timer.

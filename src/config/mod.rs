@@ -47,7 +47,7 @@ use problems::Problems;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use origins::{Origin, Origins, Setting};
 pub use schema::schema;
-pub use settings::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage, Upgrade};
+pub use settings::{Immich, Keep, Limits, Network, Notify, Postgres, Settings, Snapshots, Storage, Upgrade};
 pub use source::{Position, Source};
 
 /// The main file, unless `--config` names another.

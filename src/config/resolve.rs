@@ -11,7 +11,7 @@ use super::meaning::{self, Refusal};
 use super::merged::Merged;
 use super::nearest::nearest;
 use super::problems::{Problem, Problems};
-use super::settings::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage, Upgrade};
+use super::settings::{Immich, Keep, Limits, Network, Notify, Postgres, Settings, Snapshots, Storage, Upgrade};
 use super::value::{Entry, Value, quoted};
 
 /// A value is missing because it is wrong; that is reported where it was read.
@@ -28,6 +28,7 @@ pub(super) fn resolve(merged: &Merged, catalogue: &Catalogue, problems: &mut Pro
     let postgres = resolver.postgres();
     let snapshots = resolver.snapshots();
     let upgrade = resolver.upgrade();
+    let notify = resolver.optional("notify.command", meaning::program).map(|command| Notify { command });
     let images = resolver.each_component(|resolver, component| {
         resolver.optional(&format!("images.{}", component.key()), meaning::plain)
     });
@@ -40,6 +41,7 @@ pub(super) fn resolve(merged: &Merged, catalogue: &Catalogue, problems: &mut Pro
             postgres: postgres?,
             snapshots: snapshots?,
             upgrade: upgrade?,
+            notify: notify?,
             images: images?,
             resources: resources?,
             catalogue: catalogue.clone(),
@@ -181,7 +183,11 @@ impl Resolver<'_> {
         let min_age = self.required("upgrade.min_age", meaning::plain);
         let settle: Result<TimeSpan, _> = self.required("upgrade.settle", meaning::plain);
         let timeout: Result<TimeSpan, _> = self.required("upgrade.timeout", meaning::plain);
-        let upgrade = Upgrade { min_age: min_age?, settle: settle?, timeout: timeout? };
+        let automatic = self.switch("upgrade.automatic");
+        let schedule = self.required("upgrade.schedule", meaning::calendar);
+        let window = self.required("upgrade.window", meaning::window);
+        let (min_age, settle, timeout, automatic) = (min_age?, settle?, timeout?, automatic?);
+        let upgrade = Upgrade { min_age, settle, timeout, automatic, schedule: schedule?, window: window? };
         if upgrade.settle.length() >= upgrade.timeout.length() {
             let problem = Problem::of_key("bad value for", "upgrade.timeout")
                 .expected(format!("more than `upgrade.settle`, which is \"{}\"", upgrade.settle))
@@ -191,6 +197,13 @@ impl Resolver<'_> {
             return Err(Reported);
         }
         Ok(upgrade)
+    }
+
+    fn switch(&self, key: &str) -> Result<bool, Reported> {
+        match self.value(key)? {
+            Some(Value::Boolean(truth)) => Ok(truth),
+            _ => Err(Reported),
+        }
     }
 
     fn count(&mut self, key: &str) -> Result<u32, Reported> {

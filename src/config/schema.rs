@@ -46,7 +46,7 @@ fn of_key(key: &Key) -> Json {
 fn of_kind(kind: Kind) -> Json {
     let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     match kind {
-        Kind::Path => text("^(/[^/:\\u0000-\\u001f\\u007f]+)+$"),
+        Kind::Path | Kind::Program => text("^(/[^/:\\u0000-\\u001f\\u007f]+)+$"),
         Kind::Subnet => text("^[0-9]+\\.[0-9]+\\.[0-9]+\\.[0-9]+/(1[6-9]|2[0-8])$"),
         Kind::Release => text("^v[0-9]+\\.[0-9]+\\.[0-9]+(-[0-9A-Za-z.-]+)?$"),
         Kind::Listen => text("^([0-9.]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}$"),
@@ -56,8 +56,9 @@ fn of_kind(kind: Kind) -> Json {
         Kind::Processor => text("^[0-9]+%$"),
         Kind::Disk => json!({ "type": "string", "enum": ["ssd", "hdd"] }),
         // A word, or weekdays, a date and a time; what they are is said when the file is read.
-        Kind::Schedule => text("^[A-Za-z0-9*:.,/~_+ -]+$"),
+        Kind::Schedule | Kind::Calendar => text("^[A-Za-z0-9*:.,/~_+ -]+$"),
         Kind::Span => text("^[0-9]+ ?[a-z]+( ?[0-9]+ ?[a-z]+)*$"),
+        Kind::Switch => json!({ "type": "boolean" }),
         Kind::Count => json!({ "type": "integer", "minimum": 0, "maximum": 9999 }),
         Kind::Major => json!({ "type": "integer", "minimum": 14, "maximum": 18 }),
         Kind::Networks => json!({

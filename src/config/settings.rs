@@ -26,6 +26,8 @@ pub struct Settings {
     pub snapshots: Snapshots,
     /// `[upgrade]`
     pub upgrade: Upgrade,
+    /// `[notify]`
+    pub notify: Notify,
     /// `[images]`: overrides of the release catalogue.
     pub images: BTreeMap<Component, ImageRef>,
     /// `[resources.*]`
@@ -98,7 +100,7 @@ pub struct Keep {
     pub yearly: u32,
 }
 
-/// What an upgrade waits for.
+/// What an upgrade waits for, and when it is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Upgrade {
     /// How long a release has to be out before it is taken. Default 7 days.
@@ -107,6 +109,19 @@ pub struct Upgrade {
     pub settle: TimeSpan,
     /// How long the new release may take to come up before the old one is put back. Default 30 min.
     pub timeout: TimeSpan,
+    /// Whether it is made unattended. Default no.
+    pub automatic: bool,
+    /// When one may begin then. Default `Sat *-*-* 04:30:00`.
+    pub schedule: Calendar,
+    /// How long after that. Default 2 h.
+    pub window: TimeSpan,
+}
+
+/// Who is told what came of something that nobody watched.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Notify {
+    /// A program; `None`: nobody.
+    pub command: Option<HostPath>,
 }
 
 /// Limits of one container, in systemd's own notation.

@@ -13,6 +13,8 @@ pub(super) enum Value {
     Text(String),
     /// A whole number.
     Integer(i64),
+    /// Yes or no.
+    Boolean(bool),
     /// A list of strings.
     List(Vec<String>),
 }
@@ -23,6 +25,7 @@ impl Value {
         match self {
             Self::Text(text) => quoted(text),
             Self::Integer(number) => number.to_string(),
+            Self::Boolean(truth) => truth.to_string(),
             Self::List(items) => format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", ")),
         }
     }
@@ -33,6 +36,7 @@ impl Serialize for Value {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Integer(number) => serializer.serialize_i64(*number),
+            Self::Boolean(truth) => serializer.serialize_bool(*truth),
             Self::List(items) => items.serialize(serializer),
         }
     }

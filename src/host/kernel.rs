@@ -1,4 +1,4 @@
-//! The kernel's forwarding switches in /proc/sys, our rules in its packet filter, and whether SELinux is on.
+//! The kernel's forwarding switches and name in /proc/sys, our rules in its packet filter, and whether SELinux is on.
 
 use std::path::PathBuf;
 
@@ -22,6 +22,12 @@ pub fn observe(root: &Root, inner: &str, table: &str, chains: &[&str]) -> Result
         // An ordinary user may not ask.
         rules: firewall::has_rules(Family::Inet, table, chains).ok(),
     })
+}
+
+/// The name that the host goes by; none where nobody says.
+pub fn host_name(root: &Root) -> String {
+    let name = files::read(&root.join("/proc/sys/kernel/hostname")).ok().flatten().unwrap_or_default();
+    name.trim().to_owned()
 }
 
 /// Lets the host forward between its networks.

@@ -9,6 +9,7 @@ pub mod firewall;
 pub mod freezer;
 pub mod generator;
 pub mod holders;
+pub mod hook;
 pub mod immich;
 mod ioctl;
 pub mod journal;
@@ -25,6 +26,7 @@ pub mod size;
 pub mod storage;
 pub mod subvolume;
 pub mod systemd;
+pub mod timed;
 pub mod watch;
 
 use std::io;

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
@@ -122,6 +122,28 @@ async fn listen(program: &str, arguments: &[String], input: &[u8], patience: Dur
         Ok(output) => output.map_err(not_run),
         Err(_) => Err(ProcessError::Late { program: program.to_owned(), patience }),
     }
+}
+
+/// Runs `program` with `input` on its standard input, and ends it after `patience`. Nobody waits for what it has started itself,
+/// and nothing that it says is kept but the end of its complaints.
+pub async fn hand(program: &str, arguments: &[String], input: &[u8], patience: Duration) -> Result<(), ProcessError> {
+    let not_run = |source| ProcessError::NotRun { program: program.to_owned(), source };
+    // A file on both sides: with a pipe, whoever does not read or does not end could block it.
+    let mut given = tempfile::tempfile().map_err(not_run)?;
+    given.write_all(input).and_then(|()| given.rewind()).map_err(not_run)?;
+    let said = tempfile::tempfile().map_err(not_run)?;
+    let complaints = said.try_clone().map_err(not_run)?;
+    let mut command = tokio::process::Command::from(prepare(program, arguments));
+    command.stdin(given).stdout(Stdio::null()).stderr(complaints).kill_on_drop(true);
+    let mut running = Running { child: command.spawn().map_err(not_run)?, said };
+    let Ok(status) = tokio::time::timeout(patience, running.child.wait()).await else {
+        return Err(ProcessError::Late { program: program.to_owned(), patience });
+    };
+    let status = status.map_err(not_run)?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(ProcessError::Failed { program: program.to_owned(), status, said: running.last_words() })
 }
 
 /// A program that goes on beside us, and ends where this is dropped.

@@ -17,6 +17,7 @@ pub type UnitRow = (String, String, String, String, String, String, OwnedObjectP
 )]
 pub trait Manager {
     fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<UnitRow>>;
+    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<UnitRow>>;
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn freeze_unit(&self, name: &str) -> zbus::Result<()>;
     fn thaw_unit(&self, name: &str) -> zbus::Result<()>;

@@ -136,10 +136,30 @@ impl Systemd {
         interface: &str,
         name: &str,
     ) -> Result<Option<String>, SystemdError> {
+        let value = self.value(unit, interface, name).await?;
+        Ok(<&str>::try_from(&value).ok().map(str::to_owned))
+    }
+
+    /// The same of one that is a number.
+    pub(super) async fn number(
+        &self,
+        unit: &UnitName,
+        interface: &str,
+        name: &str,
+    ) -> Result<Option<u64>, SystemdError> {
+        Ok(u64::try_from(&self.value(unit, interface, name).await?).ok())
+    }
+
+    async fn value(&self, unit: &UnitName, interface: &str, name: &str) -> Result<OwnedVariant, SystemdError> {
         let path = self.manager.load_unit(unit.as_str()).await.map_err(SystemdError::Unreachable)?;
         let proxy = PropertiesProxy::new(&self.bus, SERVICE, path).await.map_err(SystemdError::Unreachable)?;
-        let value = proxy.get(interface, name).await.map_err(SystemdError::Unreachable)?;
-        Ok(<&str>::try_from(&value).ok().map(str::to_owned))
+        proxy.get(interface, name).await.map_err(SystemdError::Unreachable)
+    }
+
+    /// Units that systemd has loaded with names of these patterns: each with its active state, and whether it has a job.
+    pub(super) async fn matching(&self, patterns: &[&str]) -> Result<Vec<(UnitName, String, bool)>, SystemdError> {
+        let rows = self.manager.list_units_by_patterns(&[], patterns).await.map_err(SystemdError::Unreachable)?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.0.parse().ok()?, row.3, row.7 != 0))).collect())
     }
 
     async fn unit(&self, path: &OwnedObjectPath, job: bool) -> Result<UnitState, SystemdError> {

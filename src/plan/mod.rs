@@ -11,6 +11,7 @@ pub mod health;
 mod images;
 mod networks;
 pub mod newest;
+pub mod night;
 mod observed;
 pub mod restore;
 pub mod retention;

@@ -58,6 +58,10 @@ pub const SNAPSHOT_SERVICE: &str = "photos-snapshot.service";
 pub const VERIFY_TIMER: &str = "photos-verify.timer";
 /// The unit that tries it.
 pub const VERIFY_SERVICE: &str = "photos-verify.service";
+/// The unit that says when an unattended upgrade may begin.
+pub const UPGRADE_TIMER: &str = "photos-upgrade.timer";
+/// The unit that makes one.
+pub const UPGRADE_SERVICE: &str = "photos-upgrade.service";
 /// The unit that loads the firewall's rules.
 pub const FIREWALL: &str = "photos-firewall.service";
 /// The table that the rules make, in the family inet.
@@ -284,11 +288,11 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
     let (network_files, networks) = network::networks(&context)?;
     files.extend(network_files);
     files.extend(target::files()?);
-    let (timer_files, mut timers) = timers::files(&context)?;
-    files.extend(timer_files);
-    let (proof_files, proof_timers) = proof::files()?;
-    files.extend(proof_files);
-    timers.extend(proof_timers);
+    let mut timers = Vec::new();
+    for (of_it, timers_of_it) in [timers::snapshots(&context)?, proof::files()?, timers::upgrades(&context)?] {
+        files.extend(of_it);
+        timers.extend(timers_of_it);
+    }
 
     Ok(Desired {
         folders: own_folders().into_iter().chain(context.places.folders()).collect(),

@@ -1,18 +1,24 @@
-//! What happens by the clock: snapshots, and pruning after each.
+//! What happens by the clock: snapshots, and pruning after each; upgrades, where they are made unattended.
 
 use super::unit::Unit;
-use super::{Context, DesiredFile, Refusal, SNAPSHOT_SERVICE, SNAPSHOT_TIMER, UNITS};
+use super::{Context, DesiredFile, Refusal, SNAPSHOT_SERVICE, SNAPSHOT_TIMER, UNITS, UPGRADE_SERVICE, UPGRADE_TIMER};
 use crate::model::{HostPath, Service, UnitName};
 use crate::quadlet::Value;
 
 const TIMER_BASE: &str = include_str!("../../systemd/photos-snapshot.timer");
 const SERVICE_BASE: &str = include_str!("../../systemd/photos-snapshot.service");
+const UPGRADE_TIMER_BASE: &str = include_str!("../../systemd/photos-upgrade.timer");
+const UPGRADE_SERVICE_BASE: &str = include_str!("../../systemd/photos-upgrade.service");
 
-/// The files, and the timers among them.
-pub(super) fn files(context: &Context<'_>) -> Result<(Vec<DesiredFile>, Vec<UnitName>), Refusal> {
-    let file = |unit: Unit, name: &'static str| {
-        unit.into_file(HostPath::constant(format!("{UNITS}/{name}")), UnitName::constant(name))
-    };
+/// Files, and the timers among them.
+type Files = (Vec<DesiredFile>, Vec<UnitName>);
+
+fn file(unit: Unit, name: &'static str) -> DesiredFile {
+    unit.into_file(HostPath::constant(format!("{UNITS}/{name}")), UnitName::constant(name))
+}
+
+/// Of snapshots.
+pub(super) fn snapshots(context: &Context<'_>) -> Result<Files, Refusal> {
     let mut service = Unit::base(SERVICE_BASE)?;
     for waited in Service::ALL {
         service.add("Unit", "After", Value::setting(&waited.unit()))?;
@@ -24,4 +30,18 @@ pub(super) fn files(context: &Context<'_>) -> Result<(Vec<DesiredFile>, Vec<Unit
     timer.add("Timer", "OnCalendar", Value::literal(schedule.as_str()))?;
     files.push(file(timer, SNAPSHOT_TIMER));
     Ok((files, vec![UnitName::constant(SNAPSHOT_TIMER)]))
+}
+
+/// Of upgrades; none where a person makes them.
+pub(super) fn upgrades(context: &Context<'_>) -> Result<Files, Refusal> {
+    let upgrade = &context.settings.upgrade;
+    if !upgrade.automatic {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let mut timer = Unit::base(UPGRADE_TIMER_BASE)?;
+    timer.add("Timer", "OnCalendar", Value::literal(upgrade.schedule.as_str()))?;
+    let spread = (upgrade.window.length() / 2).as_secs();
+    timer.add("Timer", "RandomizedDelaySec", Value::literal(&format!("{spread}s")))?;
+    let files = vec![file(Unit::base(UPGRADE_SERVICE_BASE)?, UPGRADE_SERVICE), file(timer, UPGRADE_TIMER)];
+    Ok((files, vec![UnitName::constant(UPGRADE_TIMER)]))
 }

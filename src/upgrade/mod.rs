@@ -12,6 +12,7 @@ mod pull;
 mod rollback;
 mod run;
 mod space;
+mod unattended;
 
 use crate::apply::ApplyError;
 use crate::model::{Refusal, Release, Root};
@@ -25,6 +26,7 @@ pub use offers::Heard;
 pub use rollback::{Added, Outlook, Target, outlook, rollback};
 pub use run::{Done, Hop, Wish, upgrade};
 pub use space::Needs;
+pub use unattended::{News, catch_up, unattended};
 
 /// What runs.
 #[derive(Debug, Clone)]

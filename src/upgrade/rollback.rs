@@ -1,6 +1,7 @@
 //! The way back by hand, hours later: to an earlier generation, its data included. First what was added since, which would be
 //! out of sight then; it is kept, and never thrown away.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,9 +11,9 @@ use crate::apply::{ApplyError, Progress, Report};
 use crate::config::Source;
 use crate::host::subvolume::{self, Newer};
 use crate::host::{Host, process};
-use crate::model::{Quarantined, Refusal, Release, Service, SnapshotId, Subvolume, SubvolumeUuid};
+use crate::model::{Digest, Quarantined, Refusal, Release, Service, SnapshotId, Subvolume, SubvolumeUuid};
 use crate::record::{Generations, Part, add_quarantined};
-use crate::snapshot::{self, Applied, Prospect};
+use crate::snapshot::{self, Applied, Prospect, ReleaseChange};
 use crate::stack;
 
 /// A count over a large table on a busy disk.
@@ -100,19 +101,19 @@ pub async fn rollback(
         command: target.command.clone(),
     };
     let report = snapshot::restore(host, &wish, &outlook.restore, progress).await?;
-    if let Some(left) = left_behind(&outlook.restore) {
+    let digests = outlook.restore.images.iter().filter_map(|change| change.now.as_ref()?.digest().cloned());
+    if let Some(left) = left_behind(&outlook.restore.release, digests.collect(), Timestamp::now()) {
         add_quarantined(&host.root, left)?;
     }
     Ok(report)
 }
 
-/// The release that somebody has gone back from: a timer that takes it again the next night would be no help.
-fn left_behind(restore: &Prospect) -> Option<Quarantined> {
-    let (now, then) = (restore.release.now.parse().ok()?, restore.release.then.parse().ok()?);
-    let release: Release = now;
-    let digests = restore.images.iter().filter_map(|change| change.now.as_ref()?.digest().cloned()).collect();
-    let why = format!("somebody went back from it to {then}");
-    (release > then).then(|| Quarantined { release, digests, since: Timestamp::now(), why })
+/// What a person has turned away from is not taken again by the clock, nor by anybody who does not name it.
+fn left_behind(change: &ReleaseChange, digests: BTreeSet<Digest>, since: Timestamp) -> Option<Quarantined> {
+    let release = |text: &str| text.parse::<Release>().ok();
+    let (now, then) = (release(&change.now)?, release(&change.then)?);
+    let why = format!("it was rolled back from by hand, to {then}");
+    (now > then).then_some(Quarantined { release: now, digests, since, why })
 }
 
 /// A generation whose data is there.
@@ -222,6 +223,19 @@ mod tests {
         assert!(refused.contains("no upgrade has taken"), "{refused}");
         let refused = choose(&ways, None, Some(3)).unwrap_err().to_string();
         assert!(refused.contains("7, 4, 2 only"), "{refused}");
+    }
+
+    #[test]
+    fn a_newer_release_that_was_turned_away_from_is_not_taken_again() {
+        let left = |now: &str, then: &str| {
+            let change = ReleaseChange { now: now.to_owned(), then: then.to_owned() };
+            left_behind(&change, BTreeSet::new(), Timestamp::UNIX_EPOCH).map(|left| left.release.to_string())
+        };
+        assert_eq!(left("v3.2.2", "v3.1.0").as_deref(), Some("v3.2.2"));
+        // Other images or another configuration of the same, or forward again: nobody has turned away from a release.
+        for (now, then) in [("v3.2.2", "v3.2.2"), ("v3.1.0", "v3.2.2"), ("what", "v3.1.0")] {
+            assert_eq!(left(now, then), None, "{now} {then}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod generator;
 mod isolation;
 mod kinds;
 mod major;
+mod night;
 mod operator;
 mod reboot;
 mod restore;

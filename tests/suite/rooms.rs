@@ -40,6 +40,7 @@ const DOORS: &[&str] = &[
     "host",
     "log",
     "model",
+    "notify",
     "observe",
     "plan",
     "quadlet",
@@ -83,6 +84,7 @@ const ROOMS: &[Room] = &[
         ],
         world: World::Effects,
     },
+    Room { name: "notify", sees: &["config", "host", "log", "model", "observe", "record"], world: World::Effects },
     Room { name: "agent", sees: DOORS, world: World::Effects },
     // The commands; `photos-agent daemon` is one of them.
     Room {
@@ -95,6 +97,7 @@ const ROOMS: &[Room] = &[
             "host",
             "log",
             "model",
+            "notify",
             "observe",
             "plan",
             "quadlet",

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use photos_agent::catalogue::Catalogue;
-use photos_agent::config::{Immich, Keep, Limits, Network, Postgres, Settings, Snapshots, Storage, Upgrade};
+use photos_agent::config::{Immich, Keep, Limits, Network, Notify, Postgres, Settings, Snapshots, Storage, Upgrade};
 use photos_agent::model::HASH_LABEL;
 use photos_agent::model::{Component, DatabaseStorage, Digest, ImageRef, PostgresMajor, Service, Subvolume};
 use photos_agent::quadlet::{FLOOR, File, since};
@@ -30,6 +30,7 @@ pub fn empty() -> Settings {
             keep: Keep { last: 3, hourly: 0, daily: 7, weekly: 4, monthly: 6, yearly: 0 },
         },
         upgrade: upgrade(),
+        notify: Notify::default(),
         images: BTreeMap::new(),
         resources: BTreeMap::new(),
         catalogue: Catalogue::embedded(),
@@ -38,7 +39,9 @@ pub fn empty() -> Settings {
 
 fn upgrade() -> Upgrade {
     let span = |text: &str| text.parse().unwrap();
-    Upgrade { min_age: span("7 days"), settle: span("5 s"), timeout: span("30 min") }
+    let schedule = "Sat *-*-* 04:30:00".parse().unwrap();
+    let (min_age, settle, timeout, window) = (span("7 days"), span("5 s"), span("30 min"), span("2h"));
+    Upgrade { min_age, settle, timeout, automatic: false, schedule, window }
 }
 
 /// Every key, with values that need their escapes.
@@ -71,7 +74,13 @@ fn every_key() -> Settings {
             schedule: Some("Mon..Fri *-*-* 1..5/2:30 Europe/Oslo".parse().unwrap()),
             keep: Keep { last: 1, hourly: 24, daily: 14, weekly: 8, monthly: 12, yearly: 10 },
         },
-        upgrade: upgrade(),
+        upgrade: Upgrade {
+            automatic: true,
+            schedule: "Mon..Thu *-*-* 5..6:15 Europe/Oslo".parse().unwrap(),
+            window: "1h 30m".parse().unwrap(),
+            ..upgrade()
+        },
+        notify: Notify { command: "/opt/My Tools/tell 100%".parse().ok() },
         images: BTreeMap::from([
             (Component::Ml, "ghcr.io/immich-app/immich-machine-learning:v3.1.0-cuda".parse().unwrap()),
             (Component::Redis, format!("docker.io/valkey/valkey:9@{}", digest('9')).parse().unwrap()),
@@ -173,7 +182,7 @@ fn every_base_is_a_unit_that_says_why() {
         assert!(!text.lines().any(|line| line.ends_with('\\')), "{}", path.display());
         seen += 1;
     }
-    assert_eq!(seen, 14);
+    assert_eq!(seen, 16);
 }
 
 #[test]

@@ -43,6 +43,7 @@ pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
         check("firewall", firewall()),
         check("doors", super::doors::doors(root)),
         check("inner network", inner_network(root)),
+        check("program that is told", super::told::told(root, known)),
     ]
 }
 

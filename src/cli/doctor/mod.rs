@@ -6,6 +6,7 @@
 mod checks;
 mod doors;
 mod storage;
+mod told;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

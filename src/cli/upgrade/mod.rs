@@ -1,6 +1,7 @@
 //! `photos-agent upgrade`: to a newer release, or exactly back to where it began.
 
 mod check;
+mod unattended;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -31,6 +32,10 @@ pub(super) struct Options {
     /// Move the database to this newer major version of PostgreSQL instead; the release stays
     #[arg(long, value_name = "MAJOR", value_parser = major, conflicts_with_all = ["to", "check", "now"])]
     postgres: Option<PostgresMajor>,
+
+    /// At its moment and in nobody's way, or not now (run by photos-upgrade.service)
+    #[arg(long, hide = true, conflicts_with_all = ["to", "check", "now", "postgres"])]
+    unattended: bool,
 }
 
 fn major(text: &str) -> Result<PostgresMajor, Invalid> {
@@ -41,7 +46,10 @@ fn major(text: &str) -> Result<PostgresMajor, Invalid> {
 const UPGRADE: &str = "photos-agent upgrade";
 
 pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode, Failure> {
-    let Options { to, check, now, postgres } = options;
+    let Options { to, check, now, postgres, unattended } = options;
+    if unattended {
+        return Box::pin(unattended::run(context)).await;
+    }
     if check {
         return check::run(context, &Order { to, at_once: now }).await;
     }

@@ -40,7 +40,7 @@ pub(super) fn refusal(release: &Release, entry: Option<&Entry>, obstacle: &Obsta
         ),
         Obstacle::Quarantined(quarantined) => Refusal::new(
             what,
-            format!("was tried on {}, and did not come up: {}", day(quarantined.since), quarantined.why),
+            format!("was tried on {}, and is in quarantine: {}", day(quarantined.since), quarantined.why),
             format!("to try it again: photos-agent upgrade --to {release}"),
         ),
         Obstacle::Missing(image) => Refusal::new(

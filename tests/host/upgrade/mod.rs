@@ -6,7 +6,7 @@ mod back;
 mod failing;
 mod gate;
 mod pulls;
-mod stand;
+pub mod stand;
 
 use crate::support::Host;
 use crate::upgrade::stand::{NEW, OLD, PHOTOS, container, old, serves, sql, upgrade_ends, write};
@@ -78,8 +78,11 @@ fn takes_back_by_hand(host: &Host) {
          while read sum; do grep -q $sum /root/kept || {{ echo lost: $sum; exit 1; }}; done </root/since"
     ));
 
-    // There is a way on still, and it ends with the same.
+    // What was turned away from is taken again by name only, and ends with the same.
+    let quarantined = "jq -r '.releases[].release' /var/lib/photos-agent/quarantine.json";
+    assert_eq!(host.ok(quarantined), NEW);
     upgrade_ends(host, 0);
+    assert_eq!(host.ok(quarantined), "");
     serves(host, NEW, &["before"]);
     host.reboot();
     host.wait_for("photos-agent status", 90);

@@ -23,7 +23,7 @@ fn a_key_without_its_section() {
     /etc/photos-agent/config.toml:1:1: unknown key `root`
       1 | root = "/srv/photos"
         | ^^^^
-      expected one of: images, immich, network, postgres, resources, snapshots, storage, upgrade
+      expected one of: images, immich, network, notify, postgres, resources, snapshots, storage, upgrade
       did you mean `storage.root`?
     "#);
 }
@@ -34,7 +34,7 @@ fn a_section_without_its_parent() {
     /etc/photos-agent/config.toml:1:2: unknown key `server`
       1 | [server]
         |  ^^^^^^
-      expected one of: images, immich, network, postgres, resources, snapshots, storage, upgrade
+      expected one of: images, immich, network, notify, postgres, resources, snapshots, storage, upgrade
       did you mean `images.server` or `resources.server`?
     ");
 }
@@ -246,7 +246,7 @@ fn a_quoted_dotted_key_is_not_the_dotted_key() {
     /etc/photos-agent/config.toml:1:1: unknown key `"storage.root"`
       1 | "storage.root" = "/srv"
         | ^^^^^^^^^^^^^^
-      expected one of: images, immich, network, postgres, resources, snapshots, storage, upgrade
+      expected one of: images, immich, network, notify, postgres, resources, snapshots, storage, upgrade
       write storage.root without quotes
     "#);
 }
@@ -356,4 +356,63 @@ fn a_time_without_its_unit_and_a_settle_time_that_is_too_long() {
         |          ^^^^
       expected more than `upgrade.settle`, which is "1h", found "30 min"
     "#);
+}
+
+#[test]
+fn an_unattended_upgrade_that_could_not_be_what_was_meant() {
+    let text = "[upgrade]\nautomatic = \"yes\"\nschedule = \"off\"\nwindow = \"5 min\"\n";
+    assert_snapshot!(refused(&[text]), @r#"
+    /etc/photos-agent/config.toml:2:13: wrong type for `upgrade.automatic`
+      2 | automatic = "yes"
+        |             ^^^^^
+      expected a boolean, found a string
+      write it like this: automatic = true
+
+    /etc/photos-agent/config.toml:3:12: bad value for `upgrade.schedule`
+      3 | schedule = "off"
+        |            ^^^^^
+      expected a calendar expression of systemd, like "Sat *-*-* 04:30:00" or "Mon,Thu 03:30", found "off"
+      to have no unattended upgrades: automatic = false
+
+    /etc/photos-agent/config.toml:4:10: bad value for `upgrade.window`
+      4 | window = "5 min"
+        |          ^^^^^^^
+      expected at least "10 min", found "5 min"
+    "#);
+    for bad in ["Sat *-*-* 04:30\\nOnCalendar=minutely", "%i 04:30", "04:30;05:30", "", "30 4 * * 6"] {
+        refused(&[&format!("[upgrade]\nschedule = \"{bad}\"\n")]);
+    }
+    for bad in ["0 s", "-2h", "2", "forever", "9 min 59 s"] {
+        refused(&[&format!("[upgrade]\nwindow = \"{bad}\"\n")]);
+    }
+    for bad in ["1", "\"true\"", "[]", "{ }"] {
+        refused(&[&format!("[upgrade]\nautomatic = {bad}\n")]);
+    }
+}
+
+#[test]
+fn a_program_to_be_told_that_is_no_path() {
+    assert_snapshot!(refused(&["[notify]\ncommand = \"/usr/bin/curl -d @- https://ntfy.sh/mine\"\n"]), @r#"
+    /etc/photos-agent/config.toml:2:11: bad value for `notify.command`
+      2 | command = "/usr/bin/curl -d @- https://ntfy.sh/mine"
+        |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      expected the absolute path of a program, as the host has it and without `:`, found "/usr/bin/curl -d @- https://ntfy.sh/mine"
+      it is run without a shell and without words of yours: write a script
+    "#);
+    for bad in [
+        "",
+        "/",
+        "tell-me",
+        "./tell-me",
+        "~/tell-me",
+        "/opt/../tell",
+        "/opt//tell",
+        "/opt/tell/",
+        "/opt/te\\nll",
+        "/a:b",
+    ] {
+        refused(&[&format!("[notify]\ncommand = \"{bad}\"\n")]);
+    }
+    refused(&["[notify]\ncommand = [\"/bin/sh\", \"-c\"]\n"]);
+    assert_eq!(loaded(&["[notify]\n"]).settings.notify.command, None);
 }

@@ -72,6 +72,12 @@ fn later_files_win_key_by_key_and_lists_whole() {
     min_age = "7 days" # default
     settle = "5 s" # default
     timeout = "30 min" # default
+    automatic = false # default
+    schedule = "Sat *-*-* 04:30:00" # default
+    window = "2h" # default
+
+    [notify]
+    # command: nobody is told
 
     [images]
     # server: that of the release
@@ -140,6 +146,12 @@ fn an_empty_file_shows_the_defaults() {
     min_age = "7 days"
     settle = "5 s"
     timeout = "30 min"
+    automatic = false
+    schedule = "Sat *-*-* 04:30:00"
+    window = "2h"
+
+    [notify]
+    # command: nobody is told
 
     [images]
     # server: that of the release

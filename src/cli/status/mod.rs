@@ -1,7 +1,8 @@
 //! `photos-agent status`: services, health, storage, pending work. Changes nothing.
 
+mod text;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -10,16 +11,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::apply::{self, Survey};
+use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::cli::open::{self, Begun, Open};
-use crate::cli::plan::count;
-use crate::cli::{Context, time};
 use crate::config::Settings;
 use crate::host::storage::{Space, allocation, space};
 use crate::host::{Host, door, immich};
 use crate::model::{ActiveState, HostPath, LoadState, Refusal, Room, Service, UnitName, UnitState};
 use crate::plan::Plan;
-use crate::record::{End, Found, Generations, Snapshots, Summary, Trials, Upgraded, last_upgrade, trials};
+use crate::record::{
+    Found, Generations, Night, Snapshots, Summary, Trials, Upgraded, last_night, last_upgrade, trials,
+};
 use crate::snapshot::{self, name_holes};
 
 #[derive(Serialize)]
@@ -45,6 +47,8 @@ struct Body {
     open_operation: Option<Begun>,
     /// How the last upgrade ended.
     upgrade: Option<Upgraded>,
+    /// What the last unattended one came to, where one is made.
+    night: Option<Night>,
     /// The last trials of snapshots.
     proofs: Trials,
     pending_steps: Vec<String>,
@@ -93,7 +97,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     let mut survey = apply::survey(&host, &loaded).await?;
     survey.plan.notes.extend(note);
     let body = body(context, &host, &loaded.settings, survey).await?;
-    context.output.answer("status", &body, || text(&body));
+    context.output.answer("status", &body, || text::text(&body));
     Ok(ExitCode::from(if body.well { 0 } else { 2 }))
 }
 
@@ -146,6 +150,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         storage: storage(context, settings),
         snapshots,
         upgrade: last_upgrade(&context.root)?,
+        night: last_night(&context.root)?,
         proofs,
         busy: open.busy,
         open_operation: open.operation,
@@ -229,112 +234,6 @@ const fn word(state: ActiveState) -> &'static str {
     }
 }
 
-fn text(body: &Body) -> String {
-    let mut text = String::new();
-    let generation = body.generation.map_or_else(|| "none yet".to_owned(), |number| number.to_string());
-    let _ = writeln!(text, "Immich {}, generation {generation}", body.release);
-    for row in std::iter::once(&body.target).chain(&body.services) {
-        text.push_str(&describe(row));
-    }
-    if body.answers {
-        let _ = writeln!(text, "  answers on http://{}", body.listen);
-    } else {
-        let _ = writeln!(text, "  no answer on http://{}", body.listen);
-    }
-    for (path, disk) in &body.storage {
-        let _ = match disk {
-            Some(Disk { space, btrfs: Some(room) }) => writeln!(text, "  {path}: {space}; {room}"),
-            Some(Disk { space, btrfs: None }) => writeln!(text, "  {path}: {space}"),
-            None => writeln!(text, "  {path}: not there"),
-        };
-    }
-    if let Some(taken) = &body.snapshots {
-        text.push_str(&describe_snapshots(taken, Timestamp::now()));
-    }
-    text.push_str(&proofs(&body.proofs));
-    text.extend(body.upgrade.as_ref().map(upgraded));
-    if let Some(busy) = &body.busy {
-        let _ = writeln!(text, "At work: {busy}");
-    } else if let Some(begun) = &body.open_operation {
-        let _ = writeln!(text, "Open: {begun}; next: {}", begun.remedy);
-    }
-    for refusal in &body.refusals {
-        let _ = writeln!(text, "Refused: {refusal}\n  next: {}", refusal.remedy);
-    }
-    for concern in &body.concerns {
-        let _ = writeln!(text, "Concern: {concern}\n  next: {}", concern.remedy);
-    }
-    match body.pending_steps.len() {
-        0 => {}
-        steps => {
-            let _ = writeln!(text, "Pending: {}; see: photos-agent plan", count(steps, "step"));
-        }
-    }
-    if body.doors_closed {
-        let _ = writeln!(
-            text,
-            "Behind closed doors: nobody is let in before the upgrade is finished; see: photos-agent doctor"
-        );
-    } else if !body.answers && !body.well && all_healthy(&body.services) {
-        let _ = writeln!(text, "Healthy but out of reach; next: systemctl reload photos-firewall");
-    }
-    for note in &body.notes {
-        let _ = writeln!(text, "Note: {note}");
-    }
-    text.push_str(if body.well { "All is well.\n" } else { "Not all is well.\n" });
-    text
-}
-
-fn describe_snapshots(taken: &Taken, now: Timestamp) -> String {
-    match &taken.newest {
-        Some(newest) => {
-            let (age, reason) = (time::age(newest.created, now), &newest.reason);
-            format!("  {}, the last {age} ago ({reason})\n", count(taken.count, "snapshot"))
-        }
-        None if taken.count == 0 => "  no snapshot yet\n".to_owned(),
-        None => format!("  {}, none of which is understood\n", count(taken.count, "snapshot")),
-    }
-}
-
-fn proofs(trials: &Trials) -> String {
-    let mut text = match &trials.proven {
-        Some(proof) => format!("  last proven restore: snapshot {}, on {}\n", proof.snapshot, time::local(proof.at)),
-        None => String::new(),
-    };
-    if let Some(trial) = trials.last.as_ref().filter(|trial| !trial.proven) {
-        let (id, at) = (&trial.snapshot, time::local(trial.at));
-        let _ = writeln!(
-            text,
-            "Snapshot {id} was NOT proven on {at}; the newest may do\n  next: photos-agent snapshot verify latest"
-        );
-    }
-    text
-}
-
-fn upgraded(last: &Upgraded) -> String {
-    let Upgraded { at, from, to, .. } = last;
-    let at = time::local(*at);
-    let what = if from == to { format!("of the images of {to}") } else { format!("from {from} to {to}") };
-    match &last.end {
-        End::Done => format!("  upgrade {what} on {at}: done\n"),
-        End::WentBack { why, journal, .. } => {
-            let why = why.lines().next().unwrap_or_default();
-            let more = journal.as_ref().map(|path| format!("\n    more: {path}")).unwrap_or_default();
-            format!("  the upgrade {what} on {at} did not work and went back: {why}{more}\n")
-        }
-    }
-}
-
-fn describe(row: &Row) -> String {
-    let health = row.health.as_deref().unwrap_or("-");
-    let since = row.since.map(time::local).unwrap_or_default();
-    let restarts =
-        if row.restarts > 0 { format!("  {}", count(row.restarts as usize, "restart")) } else { String::new() };
-    let active = if row.masked && row.active == word(ActiveState::Inactive) { "masked" } else { &row.active };
-    let line = format!("  {:<24} {active:<9} {health:<10} {since}{restarts}", row.unit.as_str());
-    format!("{}\n", line.trim_end())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,7 +263,8 @@ mod tests {
         assert!(all_healthy(&[row(Some("healthy"), false), row(None, true)]));
         assert!(!all_healthy(&[row(Some("healthy"), false), row(None, false)]));
         assert!(!all_healthy(&[row(Some("unhealthy"), false)]));
-        assert!(describe(&row(None, true)).contains(" masked "), "{}", describe(&row(None, true)));
-        assert!(describe(&row(None, false)).contains(" inactive "));
+        let describe = |masked| text::describe(&row(None, masked));
+        assert!(describe(true).contains(" masked "), "{}", describe(true));
+        assert!(describe(false).contains(" inactive "));
     }
 }

@@ -3,6 +3,8 @@
 //! The one list from which files are read, `config show` is ordered and the schema is made. The
 //! template is written by hand, and a test compares it with this list.
 
+mod timed;
+
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -27,8 +29,11 @@ pub(super) enum Kind {
     Memory,
     Processor,
     Schedule,
+    Calendar,
     Count,
     Span,
+    Switch,
+    Program,
 }
 
 impl Kind {
@@ -38,6 +43,7 @@ impl Kind {
             Self::Networks => "a list of strings",
             Self::Environment => "a table",
             Self::Major | Self::Count => "an integer",
+            Self::Switch => "a boolean",
             _ => "a string",
         }
     }
@@ -58,8 +64,11 @@ impl Kind {
             Self::Memory => r#""4G""#,
             Self::Processor => r#""200%""#,
             Self::Schedule => r#""*-*-* 02:00:00""#,
+            Self::Calendar => r#""Sat *-*-* 04:30:00""#,
             Self::Count => "7",
             Self::Span => r#""36h""#,
+            Self::Switch => "true",
+            Self::Program => r#""/usr/local/bin/tell-me""#,
         }
     }
 }
@@ -119,8 +128,9 @@ pub(super) fn below(section: &str) -> BTreeSet<&'static str> {
 
 static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let mut keys = fixed();
-    keys.extend(snapshots());
-    keys.extend(upgrade());
+    keys.extend(timed::snapshots());
+    keys.extend(timed::upgrade());
+    keys.push(timed::notify());
     keys.extend(Component::ALL.map(image));
     keys.extend(Component::ALL.into_iter().flat_map(limits));
     keys
@@ -187,47 +197,6 @@ fn fixed() -> Vec<Key> {
     ]
 }
 
-fn snapshots() -> Vec<Key> {
-    let kept = [
-        ("last", 3, "How many of the newest snapshots are kept."),
-        ("hourly", 0, "How many hours that have a snapshot keep their newest."),
-        ("daily", 7, "How many days that have a snapshot keep their newest."),
-        ("weekly", 4, "How many weeks that have a snapshot keep their newest."),
-        ("monthly", 6, "How many months that have a snapshot keep their newest."),
-        ("yearly", 0, "How many years that have a snapshot keep their newest."),
-    ];
-    let count = |(name, default, about): (&str, i64, &str)| Key {
-        path: format!("snapshots.keep.{name}"),
-        kind: Kind::Count,
-        default: Some(Value::Integer(default)),
-        unset: "",
-        about: about.to_owned(),
-    };
-    let schedule = Key {
-        path: "snapshots.schedule".to_owned(),
-        kind: Kind::Schedule,
-        default: Some(Value::Text("*-*-* 02:00:00".to_owned())),
-        unset: "",
-        about: "When snapshots are taken and pruned: a calendar expression of systemd, or \"off\".".to_owned(),
-    };
-    std::iter::once(schedule).chain(kept.map(count)).collect()
-}
-
-fn upgrade() -> [Key; 3] {
-    let span = |name: &str, default: &str, about: &str| Key {
-        path: format!("upgrade.{name}"),
-        kind: Kind::Span,
-        default: Some(Value::Text(default.to_owned())),
-        unset: "",
-        about: about.to_owned(),
-    };
-    [
-        span("min_age", "7 days", "How long a release has to be out before an upgrade takes it."),
-        span("settle", "5 s", "How long everything has to stay well before an upgrade is done."),
-        span("timeout", "30 min", "How long a new release may take to come up before the old one is put back."),
-    ]
-}
-
 fn image(component: Component) -> Key {
     let name = component.key();
     Key {
@@ -262,7 +231,7 @@ mod tests {
     fn sections_list_what_is_in_them() {
         assert_eq!(below("storage").into_iter().collect::<Vec<_>>(), ["databases", "ml_cache", "root"]);
         assert_eq!(below("resources.ml").into_iter().collect::<Vec<_>>(), ["cpu_quota", "memory_max"]);
-        assert_eq!(below("").len(), 8);
+        assert_eq!(below("").len(), 9);
         assert!(below("stor").is_empty() && below("storage.root").is_empty());
     }
 
