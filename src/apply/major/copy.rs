@@ -3,6 +3,8 @@
 //!
 //! The old cluster itself is not opened: it stays what it was when it was stopped, whatever happens here.
 
+use std::time::{Duration, Instant};
+
 use crate::apply::major::step;
 use crate::apply::restore::disks;
 use crate::apply::throwaway::Running;
@@ -10,9 +12,14 @@ use crate::apply::{ApplyError, Operation, Progress, StepError};
 use crate::host::storage::{self, StorageError};
 use crate::host::{Host, files, subvolume};
 use crate::model::{HostPath, ImageRef, PostgresMajor, Restore, RestoredDisk, Subvolume};
+use crate::observe::chain;
 use crate::plan::census::differences;
 use crate::stack::succession::{ANALYZE, CENSUS, COPY};
 use crate::stack::throwaway::Throwaway;
+
+/// How long room is waited for, and how often it is looked for.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Fills it, whole and on its disk on return. What it takes for that is [`clear`]ed by whoever calls it, in any case.
 pub(super) async fn fill(
@@ -95,8 +102,13 @@ async fn clone(host: &Host, forth: &Restore, disk: &RestoredDisk) -> Result<std:
 
 /// Removes both containers and the clone, if they are there. The containers first: they have it mounted, and the new cluster.
 pub(super) async fn clear(host: &Host, forth: &Restore) -> Result<(), StepError> {
+    let mut stuck = None;
     for name in [Throwaway::name(&forth.snapshot), Throwaway::successors_name(&forth.snapshot)] {
-        host.podman.remove_container(&name).await?;
+        if let Err(error) = host.podman.remove_container(&name).await {
+            // On a disk that the new cluster has filled. Without its processes, what it holds can go.
+            host.podman.end_process(&name).await?;
+            stuck = Some(error);
+        }
     }
     for disk in &forth.disks {
         let disk = disks::disk_of(disk);
@@ -109,7 +121,22 @@ pub(super) async fn clear(host: &Host, forth: &Restore) -> Result<(), StepError>
             }
             subvolume::destroy(&clone)?;
         }
-        files::remove_empty_folder(&folder)?;
+        // As long as it is there, the next command on snapshots looks for the containers.
+        if stuck.is_none() {
+            files::remove_empty_folder(&folder)?;
+        }
     }
-    Ok(())
+    stuck.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// The same once there is room again. What has been deleted gives it back only by and by.
+pub(super) async fn clear_in_time(host: &Host, forth: &Restore) {
+    let begun = Instant::now();
+    while let Err(error) = clear(host, forth).await {
+        if begun.elapsed() > PATIENCE {
+            tracing::warn!("containers are left to the next command on snapshots: {}", chain(&error));
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }

@@ -166,15 +166,20 @@ async fn take_up(host: &Host, operation: &mut Operation<'_>, progress: &mut dyn 
     stop(host, progress).await.map_err(failed(text))?;
     operation.step_done(begun);
     let text = "remove what was made to fill the new cluster";
-    step(operation, progress, text, "it was cut off, or failed", copy::clear(host, &forth)).await?;
+    let cleared = step(operation, progress, text, "it was cut off, or failed", copy::clear(host, &forth)).await;
     let states = disks::look(host, &forth).map_err(failed("look at what was exchanged"))?;
     match judge(&forth, &states) {
         Verdict::Undo => {
             undo(host, &forth, operation, progress).await?;
+            if let Err(error) = cleared {
+                tracing::warn!("{}", chain(&error));
+                copy::clear_in_time(host, &forth).await;
+            }
             operation.set_upgrade(Some(Upgrade { phase: Phase::Stopping, ..upgrade }))?;
             Ok(false)
         }
         Verdict::Finish(works) => {
+            cleared?;
             finish(host, &forth, &works, operation, progress).await?;
             Ok(true)
         }

@@ -261,6 +261,19 @@ impl Podman {
         accept(response, &doing).await.map(drop)
     }
 
+    /// Ends a container's first process without Podman, which writes down what it does, and cannot on a full disk. What is
+    /// left of the container is removed later.
+    pub async fn end_process(&self, name: &str) -> Result<(), PodmanError> {
+        let Some(run) = self.running(name).await? else { return Ok(()) };
+        // Podman's word for it may be old, and the number another process's by now.
+        let cgroup = std::fs::read_to_string(format!("/proc/{}/cgroup", run.pid)).unwrap_or_default();
+        if let (true, Ok(pid)) = (cgroup.contains(&run.id), i32::try_from(run.pid)) {
+            // One that has ended meanwhile is fine.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+        Ok(())
+    }
+
     async fn digest(&self, image: &ImageRef, doing: &str) -> Result<Digest, PodmanError> {
         let inspected: Image = self.get(&format!("images/{image}/json"), &[], doing).await?;
         if let Some(digest) = image.digest() {

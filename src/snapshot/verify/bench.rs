@@ -176,6 +176,8 @@ pub async fn remove_abandoned(host: &Host, applied: &Applied) -> Result<(), Step
 /// The container first: it has the clone mounted.
 async fn clear(host: &Host, id: &SnapshotId, folder: &Path) -> Result<(), StepError> {
     host.podman.remove_container(&Throwaway::name(id)).await?;
+    // Of a change to another major version, which works here, too.
+    host.podman.remove_container(&Throwaway::successors_name(id)).await?;
     let clone = clone_in(folder);
     if subvolume::identify(&clone)?.is_some() {
         subvolume::destroy(&clone)?;
