@@ -57,6 +57,9 @@ fn where_something_was_migrated_the_data_goes_back_too() {
 fn what_never_becomes_healthy_is_not_waited_for_for_ever_nor_tried_again() {
     let host = old("upgradenever");
     keep_good(&host);
+    // There is but one way on: where the newest failed, the one before it would be taken.
+    let catalogue = "[[release]]\nversion = \"v3.2.0\"\navoid = \"not here\"\n";
+    host.write("/etc/photos-agent/config.d/x.catalogue.toml", catalogue);
     configure(&host, "timeout = \"20s\"");
     let failed = goes_back(&host, "never-healthy");
     // The journal of what failed is there to be read.
