@@ -22,6 +22,8 @@ pub struct Side {
 pub struct Upgrade {
     /// The operation that began it.
     pub operation: u64,
+    /// The command that began it.
+    pub command: String,
     /// When.
     pub begun: Timestamp,
     /// What ran.

@@ -171,7 +171,7 @@ fn remember(
     let upgraded = Upgraded {
         at: now,
         operation: upgrade.operation,
-        command: "photos-agent upgrade".to_owned(),
+        command: upgrade.command.clone(),
         from: upgrade.from.in_force.release.clone(),
         to: release,
         snapshot: upgrade.phase.snapshot().cloned(),

@@ -89,6 +89,7 @@ pub async fn begin_upgrade(
 ) -> Result<(), ApplyError> {
     operation.set_upgrade(Some(Upgrade {
         operation: 0,
+        command: operation.command().to_owned(),
         begun: Timestamp::now(),
         from: change.from.clone(),
         to: change.to.clone(),

@@ -156,7 +156,7 @@ pub(super) async fn commit(
     let upgraded = Upgraded {
         at: Timestamp::now(),
         operation: upgrade.operation,
-        command: operation.command().to_owned(),
+        command: upgrade.command.clone(),
         from: upgrade.from.in_force.release.clone(),
         to: upgrade.to.in_force.release.clone(),
         snapshot: snapshot.clone(),
