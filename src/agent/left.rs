@@ -11,15 +11,20 @@ use crate::observe::chain;
 use crate::record::{Generations, Pending};
 use crate::snapshot;
 
-/// Under which the lock is held for what snapshots left.
-const TIDY: &str = "daemon: snapshots";
+/// Under which the lock is held for what snapshots and upgrades left.
+const TIDY: &str = "daemon: tidy";
 
 /// The command under which an interrupted restore is finished.
 const FINISH: &str = "daemon: restore";
 
-/// Removes what an interrupted snapshot or deletion left. Returns whether there is no need to try again.
+/// Removes what an interrupted snapshot or deletion left, and opens doors that were left closed. Returns whether there is no need to try again.
 pub(super) async fn tidy(root: &Root) -> bool {
     let Ok(host) = Host::new(root.clone()) else { return false };
+    if let Err(error) = apply::tidy_doors(&host, TIDY).await
+        && !matches!(error, ApplyError::Locked(_))
+    {
+        tracing::error!("the doors to the server stay closed for now: {}", chain(&error));
+    }
     match snapshot::tidy(&host, TIDY, Duration::ZERO).await {
         Ok(_) => true,
         // Whoever is at work may leave something, too.

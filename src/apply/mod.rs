@@ -142,7 +142,9 @@ async fn operate(
     if operation.lets_services_start() {
         progress.hear(Event::GateOpened);
     }
-    open_stray_doors(host, &operation).await?;
+    if operation.upgrade().is_none() {
+        open_stray_doors(host).await?;
+    }
     if operation.upgrade().is_some() {
         // Seldom, and of a size that the others need not carry.
         return Box::pin(upgrade::resume(host, operation, progress)).await;
@@ -163,9 +165,18 @@ async fn operate(
     Ok(report)
 }
 
+/// Opens doors that were left closed, unless somebody is at work or something is open, who sees to it.
+pub async fn tidy_doors(host: &Host, command: &str) -> Result<(), ApplyError> {
+    let _lock = lock::take(&host.root.join(LOCK), command, Duration::ZERO).await?;
+    if Pending::read(&host.root)?.is_some() {
+        return Ok(());
+    }
+    open_stray_doors(host).await
+}
+
 /// Doors that nobody keeps closed any more: no upgrade is open that would see to it.
-async fn open_stray_doors(host: &Host, operation: &Operation<'_>) -> Result<(), ApplyError> {
-    if operation.upgrade().is_some() || !door::is_any_closed(&host.root).unwrap_or(false) {
+async fn open_stray_doors(host: &Host) -> Result<(), ApplyError> {
+    if !door::is_any_closed(&host.root).unwrap_or(false) {
         return Ok(());
     }
     tracing::warn!("the doors to the server were closed although no upgrade is open; they are opened");
