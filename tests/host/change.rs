@@ -134,7 +134,9 @@ fn a_first_version_that_does_not_work_is_said_to_and_another_may_be_chosen() {
     host.ok("pkill -TERM -x photos-agent");
     assert!(!apply.wait().expect("it ended").success());
 
+    // The one that is starting had its two hours from the unit of then.
     host.write(drop_in, "[Service]\nTimeoutStartSec=6\nTimeoutStopSec=3\n");
+    host.ok("systemctl daemon-reload && systemctl restart --no-block immich-server");
     let said = fails_to_apply(&host, "v3.2.2-never-healthy");
     assert_eq!(host.ok("photos-agent --json history | jq -r '.operations[1].outcome'"), "interrupted");
     assert!(said.err.contains("of its last run: timeout"), "{}", said.all());
