@@ -136,10 +136,10 @@ fn the_daemon_applies_what_is_reloaded_and_says_where_it_is() {
     host.ok("curl -sf http://127.0.0.1:2299/api/server/ping && systemctl is-active photos-agent");
 
     // A refusal: the same.
-    host.write(config, "[postgres]\nmajor = 16\n");
+    host.write(config, "[network]\nserver_networks = [\"proxy\"]\n");
     host.ok("systemctl reload photos-agent");
-    says(&host, "refused: postgres.major: ");
-    assert!(entries(&host, "refused").join("\n").contains("next: Remove `postgres.major`"));
+    says(&host, "refused: network proxy: ");
+    assert!(entries(&host, "refused").join("\n").contains("next: podman network create proxy"));
 
     // A bus that was lost meanwhile is found again.
     host.ok("pkill -9 dbus-broker && sleep 2 && busctl -q status >/dev/null");
