@@ -47,7 +47,8 @@ struct Body<'a> {
 pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode, Failure> {
     require_root()?;
     let Options { generation, accept_loss, yes, dry_run } = options;
-    let target = Target { generation, files: context.sources()?, command: ROLLBACK.to_owned() };
+    let target =
+        Target { generation, files: context.sources()?, looks_only: dry_run, command: ROLLBACK.to_owned() };
     let host = context.host()?;
     let outlook = upgrade::outlook(&host, &target).await?;
     let told = text(&outlook);
@@ -82,10 +83,11 @@ fn added(added: &Added) -> String {
     if added.is_nothing() {
         return "nothing".to_owned();
     }
-    let assets = added.assets.map_or_else(
-        || "an unknown number of photographs and videos (the database does not tell)".to_owned(),
-        |assets| format!("{assets} photographs and videos in the database"),
-    );
+    let assets = match added.assets {
+        Some(assets) => format!("{assets} photographs and videos in the database"),
+        None if added.is_asked => "an unknown number of photographs and videos (the database does not tell)".to_owned(),
+        None => "photographs and videos (a dry run does not have the database count them)".to_owned(),
+    };
     let files = usize::try_from(added.files).unwrap_or(usize::MAX);
     let more = if added.or_more { " or more" } else { "" };
     format!("{assets}, {}{more} on disk", count(files, "new file"))

@@ -12,7 +12,7 @@ use crate::config::Source;
 use crate::host::subvolume::{self, Newer};
 use crate::host::{Host, process};
 use crate::model::{Digest, Quarantined, Refusal, Release, Service, SnapshotId, Subvolume, SubvolumeUuid};
-use crate::record::{Generations, Part, add_quarantined};
+use crate::record::{Generations, Part, add_quarantined, lift_quarantine};
 use crate::snapshot::{self, Applied, Prospect, ReleaseChange};
 use crate::stack;
 
@@ -26,6 +26,8 @@ pub struct Target {
     pub generation: Option<u32>,
     /// The configuration files of the host.
     pub files: Vec<Source>,
+    /// Whether it only looks: then the database is not asked, since Podman writes down the session that asks it.
+    pub looks_only: bool,
     /// The command.
     pub command: String,
 }
@@ -44,8 +46,10 @@ pub struct Outlook {
 /// What was added since, and is not there after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Added {
-    /// Photographs and videos that the database has had since; none where it does not tell.
+    /// Photographs and videos that the database has had since; none where it does not tell or was not asked.
     pub assets: Option<u64>,
+    /// Whether it was asked.
+    pub is_asked: bool,
     /// New files among the photographs, and what came from iCloud.
     pub files: u64,
     /// Whether there may be more: the count was given up.
@@ -74,15 +78,9 @@ pub async fn outlook(host: &Host, target: &Target) -> Result<Outlook, ApplyError
     let newer = |part: Subvolume| restore.newer.get(&part).copied().unwrap_or_default();
     let (media, icloud) = (newer(Subvolume::Media), newer(Subvolume::Icloud));
     let files = media.created + icloud.created;
-    let assets = match assets_since(&restore.created.to_string()).await {
-        Ok(assets) => assets,
-        Err(error) => {
-            tracing::warn!("the database does not say what was added: {}", crate::observe::chain(&error));
-            None
-        }
-    };
+    let assets = if target.looks_only { None } else { assets_since(&restore.created.to_string()).await };
     let is_more = |newer: Newer| newer.or_more;
-    let added = Added { assets, files, or_more: is_more(media) || is_more(icloud) };
+    let added = Added { assets, is_asked: !target.looks_only, files, or_more: is_more(media) || is_more(icloud) };
     Ok(Outlook { generation, added, restore })
 }
 
@@ -100,12 +98,17 @@ pub async fn rollback(
         files: target.files.clone(),
         command: target.command.clone(),
     };
-    let report = snapshot::restore(host, &wish, &outlook.restore, progress).await?;
     let digests = outlook.restore.images.iter().filter_map(|change| change.now.as_ref()?.digest().cloned());
-    if let Some(left) = left_behind(&outlook.restore.release, digests.collect(), Timestamp::now()) {
+    let left = left_behind(&outlook.restore.release, digests.collect(), Timestamp::now());
+    // Before it begins, since one that is killed is finished by somebody who does not know what was wanted.
+    if let Some(left) = left.clone() {
         add_quarantined(&host.root, left)?;
     }
-    Ok(report)
+    let ended = snapshot::restore(host, &wish, &outlook.restore, progress).await;
+    if let (Err(_), Some(left)) = (&ended, left) {
+        lift_quarantine(&host.root, &left.release)?;
+    }
+    ended
 }
 
 /// What a person has turned away from is not taken again by the clock, nor by anybody who does not name it.
@@ -181,11 +184,17 @@ fn choose(ways: &[Way], live: Option<&Live>, wanted: Option<u32>) -> Result<(u32
     })
 }
 
-/// Photographs and videos that the running database has had since that moment; none where it has no such table.
-async fn assets_since(moment: &str) -> Result<Option<u64>, process::ProcessError> {
+/// Photographs and videos that the running database has had since that moment; none where it does not say, or has no such
+/// table.
+async fn assets_since(moment: &str) -> Option<u64> {
     let arguments = stack::session(Service::Postgres.stem());
-    let said = process::feed("podman", &arguments, stack::assets_since(moment).as_bytes(), PATIENCE).await?;
-    Ok(said.lines().rev().find_map(|line| line.trim().parse().ok()))
+    match process::feed("podman", &arguments, stack::assets_since(moment).as_bytes(), PATIENCE).await {
+        Ok(said) => said.lines().rev().find_map(|line| line.trim().parse().ok()),
+        Err(error) => {
+            tracing::warn!("the database does not say what was added: {}", crate::observe::chain(&error));
+            None
+        }
+    }
 }
 
 #[cfg(test)]
@@ -240,7 +249,7 @@ mod tests {
 
     #[test]
     fn nothing_was_added_only_where_that_is_known() {
-        let added = |assets, files, or_more| Added { assets, files, or_more };
+        let added = |assets, files, or_more| Added { assets, is_asked: true, files, or_more };
         assert!(added(Some(0), 0, false).is_nothing());
         for other in
             [added(None, 0, false), added(Some(1), 0, false), added(Some(0), 1, false), added(Some(0), 0, true)]
