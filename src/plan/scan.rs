@@ -8,28 +8,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::model::SubvolumeUuid;
+use crate::model::{MaxMissing, SubvolumeUuid};
 
 /// How many paths are named as examples.
 pub const EXAMPLES: usize = 3;
-
-/// What may be missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// Of a million known files.
-    pub share: u32,
-    /// Files, where that is more.
-    pub files: u64,
-}
-
-impl Limit {
-    /// Of so many.
-    pub fn of(self, known: u64) -> u64 {
-        // In 128 bits: nobody's library overflows.
-        let share = u128::from(known) * u128::from(self.share) / 1_000_000;
-        u64::try_from(share).unwrap_or(u64::MAX).max(self.files)
-    }
-}
 
 /// What was seen of a library.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -179,7 +161,7 @@ impl fmt::Display for Obstacle {
 }
 
 /// What stands in the way; `force` is the word of a person who has looked.
-pub fn obstacles(seen: &Seen, limit: Limit, force: bool) -> Vec<Obstacle> {
+pub fn obstacles(seen: &Seen, max_missing: MaxMissing, force: bool) -> Vec<Obstacle> {
     let mut found = Vec::new();
     if seen.trees.is_empty() {
         found.push(Obstacle::NoImportPath);
@@ -189,9 +171,8 @@ pub fn obstacles(seen: &Seen, limit: Limit, force: bool) -> Vec<Obstacle> {
     let is_nothing_there = seen.known > 0 && missing >= seen.known;
     if is_nothing_there && !seen.trees.iter().any(|tree| tree.holds_files == Some(true)) {
         found.push(Obstacle::Empty { known: seen.known });
-    } else if is_nothing_there || missing > limit.of(seen.known) {
-        // Of a small library, what may be missing is all of it.
-        let allowed = limit.of(seen.known).min(seen.known.saturating_sub(1));
+    } else if missing > max_missing.of(seen.known) {
+        let allowed = max_missing.of(seen.known);
         let examples = seen.examples.iter().take(EXAMPLES).cloned().collect();
         found.push(Obstacle::Missing { known: seen.known, missing, allowed, examples });
     }

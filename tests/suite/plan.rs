@@ -5,6 +5,7 @@
 mod door;
 mod health;
 mod properties;
+mod scan;
 mod table;
 mod upgrade;
 mod world;
