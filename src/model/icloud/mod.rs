@@ -4,12 +4,14 @@
 
 mod choice;
 mod folder;
+mod image;
 mod missing;
 mod name;
 mod paths;
 
 pub use choice::{AlignRaw, Domain, FileMatchPolicy, LivePhotoSize, MovFilenamePolicy, PhotoSize};
 pub use folder::FolderStructure;
+pub use image::{OLDEST_ICLOUDPD, icloudpd_is_too_old};
 pub use missing::{MaxMissing, Share};
 pub use name::{AccountName, AlbumName, AppleId, CreatedBound, EmailAddress, LibraryName};
 pub use paths::PathOptions;
