@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::fstat;
 
 use crate::host::ioctl;
 use crate::host::storage::{StorageError, io_error};
@@ -19,22 +18,10 @@ use crate::model::SubvolumeUuid;
 /// The longest file that is read, in bytes.
 const LONGEST: u64 = 4096;
 
-/// The inode of a subvolume's own folder.
-const SUBVOLUME_ROOT: u64 = super::storage::SUBVOLUME_ROOT;
-
 /// A container's root, open.
 #[derive(Debug)]
 pub struct View {
     root: OwnedFd,
-}
-
-/// What a name leads to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tree {
-    /// Nothing, or not to a folder.
-    None,
-    /// A folder; the UUID of the subvolume of which it is the root, if it is one.
-    Folder(Option<SubvolumeUuid>),
 }
 
 impl View {
@@ -43,7 +30,8 @@ impl View {
         Self::open(&Path::new("/proc").join(pid.to_string()).join("root"))
     }
 
-    fn open(root: &Path) -> Result<Self, StorageError> {
+    /// That of a folder.
+    pub fn open(root: &Path) -> Result<Self, StorageError> {
         let root = File::open(root).map_err(io_error("open", root))?;
         Ok(Self { root: root.into() })
     }
@@ -53,22 +41,17 @@ impl View {
         self.resolve(path, OFlag::O_PATH).is_ok()
     }
 
-    /// The folder that it leads to.
-    pub fn tree(&self, path: &str) -> Result<Tree, StorageError> {
+    /// The UUID of the subvolume that a folder lies in; none where there is no such folder, or it lies on another filesystem.
+    pub fn subvolume_of(&self, path: &str) -> Result<Option<SubvolumeUuid>, StorageError> {
         let failed = |source: io::Error| io_error("look at", Path::new(path))(source);
         let folder = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
             Ok(folder) => File::from(folder),
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(Tree::None),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
             Err(errno) => return Err(failed(errno.into())),
         };
-        let inode = fstat(&folder).map_err(|errno| failed(errno.into()))?.st_ino;
-        if inode != SUBVOLUME_ROOT {
-            return Ok(Tree::Folder(None));
-        }
         match ioctl::identity(&folder) {
-            Ok(identity) => Ok(Tree::Folder(identity.uuid)),
-            // Inode 256 of another filesystem.
-            Err(error) if error.raw_os_error() == Some(nix::libc::ENOTTY) => Ok(Tree::Folder(None)),
+            Ok(identity) => Ok(identity.uuid),
+            Err(error) if error.raw_os_error() == Some(nix::libc::ENOTTY) => Ok(None),
             Err(error) => Err(failed(error)),
         }
     }
@@ -168,9 +151,9 @@ mod tests {
         ] {
             assert_eq!(view.has(path), there, "{path}");
         }
-        assert_eq!(view.tree("/within").unwrap(), Tree::Folder(None));
-        assert_eq!(view.tree("/external/a/b.jpg").unwrap(), Tree::None);
-        assert_eq!(view.tree("/nowhere").unwrap(), Tree::None);
+        for none in ["/external/a/b.jpg", "/nowhere"] {
+            assert_eq!(view.subvolume_of(none).unwrap(), None, "{none}");
+        }
         assert_eq!(view.read("/empty/.photos-agent").unwrap().as_deref(), Some("anna\n"));
         for none in ["/sentinel", "/pipe", "/empty", "/nowhere"] {
             assert_eq!(view.read(none).unwrap(), None, "{none}");

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::client::Hidden;
+use super::call::Hidden;
 
 /// Of `GET /server/config`, which anybody may ask.
 #[derive(Debug, Deserialize)]

@@ -2,6 +2,7 @@
 //! are made of it (`client`).
 
 mod answers;
+mod call;
 mod client;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,7 +17,8 @@ use crate::host::netns::{self, NetnsError};
 use crate::model::Release;
 
 pub use answers::{ApiKey, Library, NewKey, Queue, Session, Statistics, User};
-pub use client::{CallError, Client, Credential, Hidden};
+pub use call::{CallError, Credential, Hidden};
+pub use client::Client;
 
 /// How long an answer may take. The image's own health check waits as long.
 const PATIENCE: Duration = Duration::from_secs(2);
