@@ -16,6 +16,7 @@ pub mod night;
 mod observed;
 pub mod restore;
 pub mod retention;
+pub mod scan;
 mod secrets;
 mod services;
 pub mod space;
