@@ -20,6 +20,7 @@ use crate::host::Host;
 use crate::host::lock::{self, LockError};
 use crate::log;
 use crate::model::{Root, Service, UnitName};
+use crate::notify;
 use crate::observe::chain;
 use crate::record::{Generation, Generations, Pending};
 
@@ -250,6 +251,7 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
                     self.repairs.forget();
                 } else {
                     self.repairs.made(steps, self.now());
+                    self.tell_drift(look, steps, None);
                 }
                 self.voice.refusals(&[]);
                 self.voice.concerns(&report.concerns);
@@ -261,9 +263,18 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
             Err(ApplyError::Locked(LockError::Held { .. })) => Some(Duration::ZERO),
             Err(error) => {
                 self.tell(&error);
+                if !look.fresh {
+                    self.tell_drift(look, steps, Some(why(&error)));
+                }
                 Some(self.repairs.failed(steps, self.now()))
             }
         }
+    }
+
+    /// Beside everything else: who is told may take their time.
+    fn tell_drift(&self, look: &Look, steps: &[String], failed: Option<String>) {
+        let settings = look.loaded.settings.notify.clone();
+        tokio::spawn(notify::tell_drift(self.root.clone(), settings, steps.to_vec(), failed));
     }
 
     fn tell(&mut self, error: &ApplyError) {

@@ -117,11 +117,11 @@ pub async fn resume<E: From<ApplyError>>(
     let Some(open) = Pending::read(&host.root).map_err(ApplyError::from)? else { return Ok(None) };
     let mut ways = choose(&open)?.into_iter().peekable();
     while let Some(loaded) = ways.next() {
-        let mut done = operate(host, &loaded, command, progress).await;
+        let mut done = Box::pin(operate(host, &loaded, command, progress)).await;
         if ways.peek().is_some() && matches!(done, Err(ApplyError::Refused(_))) {
             // In the middle of a boot, Podman or systemd may not have answered in time: that is no reason to go back.
             tokio::time::sleep(SECOND_THOUGHT).await;
-            done = operate(host, &loaded, command, progress).await;
+            done = Box::pin(operate(host, &loaded, command, progress)).await;
         }
         match done {
             Err(error @ ApplyError::Refused(_)) if ways.peek().is_some() => {

@@ -19,7 +19,13 @@ use crate::record::{Generations, mends};
 use crate::stack::DATABASE_PASSWORD;
 
 /// The secrets of the stack and what each is for.
-const KNOWN: [(&str, &str); 1] = [(DATABASE_PASSWORD, "password of the database role that Immich uses")];
+const KNOWN: [(&str, &str); 2] = [
+    (DATABASE_PASSWORD, "password of the database role that Immich uses"),
+    (NOTIFY_URL, "address to which messages are sent, with its token ([notify] url_secret)"),
+];
+
+/// The secret that `[notify] url_secret` is expected to name.
+const NOTIFY_URL: &str = "photos-notify-url";
 
 /// Longest value that Podman stores, in bytes.
 const LONGEST: usize = 512_000;
@@ -100,6 +106,10 @@ async fn set(context: &Context, name: &str) -> Result<(), Failure> {
 async fn rotate(context: &Context, name: &str) -> Result<(), Failure> {
     require_root()?;
     let secret = known(name)?;
+    if secret.as_str() != DATABASE_PASSWORD {
+        let hint = format!("ask who gave it to you for a new one, then: photos-agent secret set {secret}");
+        return Err(Failure::Usage { what: format!("{secret} is nothing that could be made up"), hint });
+    }
     let (loaded, _) = context.in_force()?;
     let host = context.host()?;
     let mut talk = Talk::new(context.output);
@@ -117,7 +127,10 @@ async fn rotate(context: &Context, name: &str) -> Result<(), Failure> {
 fn known(name: &str) -> Result<SecretName, Failure> {
     let hint = || format!("one of: {}", KNOWN.map(|(name, _)| name).join(", "));
     let wrong = || Failure::Usage { what: format!("there is no secret `{name}`"), hint: hint() };
-    let found = KNOWN.iter().find(|(known, _)| *known == name).ok_or_else(wrong)?;
+    let found = KNOWN
+        .iter()
+        .find(|(known, _)| *known == name || known.strip_prefix("photos-") == Some(name))
+        .ok_or_else(wrong)?;
     found.0.parse().map_err(|_| wrong())
 }
 

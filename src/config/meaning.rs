@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::model::icloud::{OLDEST_ICLOUDPD, icloudpd_is_too_old};
 use crate::model::{
-    Calendar, DatabaseStorage, HostPath, ImageRef, Invalid, NetworkName, PostgresMajor, Release, TimeSpan, TimeZone,
+    Calendar, DatabaseStorage, HostPath, ImageRef, Invalid, NetworkName, PostgresMajor, Release, SecretName, TimeSpan,
+    TimeZone,
 };
 
 use super::folders;
@@ -158,9 +159,26 @@ pub(super) fn window(text: &str) -> Result<TimeSpan, Refusal> {
 pub(super) fn program(text: &str) -> Result<HostPath, Refusal> {
     text.parse().map_err(|_: Invalid| {
         let has_words = text.starts_with('/') && text.contains(' ');
-        let help = has_words.then(|| "it is run without a shell and without words of yours: write a script".to_owned());
+        let help = has_words.then(|| {
+            "it is run without a shell: write it and its arguments as a list, [\"/usr/bin/program\", \"argument\"]"
+                .to_owned()
+        });
         Refusal::new("the absolute path of a program, as the host has it and without `:`", help)
     })
+}
+
+/// The name of a secret.
+pub(super) fn secret(text: &str) -> Result<SecretName, Refusal> {
+    text.parse().map_err(|_: Invalid| {
+        let help = "the address itself never stands here: photos-agent secret set notify-url".to_owned();
+        Refusal::new("the name of a Podman secret, like \"photos-notify-url\"", Some(help))
+    })
+}
+
+/// An argument of such a program.
+pub(super) fn argument(text: &str) -> Result<(), Refusal> {
+    let wrong = text.chars().any(char::is_control);
+    if wrong { Err(Refusal::new("an argument without line breaks and control characters", None)) } else { Ok(()) }
 }
 
 /// When snapshots are taken; none: never by a timer.

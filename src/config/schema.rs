@@ -56,7 +56,11 @@ fn of_key(key: &Key) -> Json {
 fn of_kind(kind: Kind) -> Json {
     let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     match kind {
-        Kind::Path | Kind::Program => text("^(/[^/:\\u0000-\\u001f\\u007f]+)+$"),
+        Kind::Secret => text("^[A-Za-z0-9][A-Za-z0-9_.-]*$"),
+        Kind::Program => {
+            json!({ "oneOf": [of_kind(Kind::Path), { "type": "array", "minItems": 1, "items": { "type": "string" } }] })
+        }
+        Kind::Path => text("^(/[^/:\\u0000-\\u001f\\u007f]+)+$"),
         Kind::Subnet => text("^[0-9]+\\.[0-9]+\\.[0-9]+\\.[0-9]+/(1[6-9]|2[0-8])$"),
         Kind::Release => text("^v[0-9]+\\.[0-9]+\\.[0-9]+(-[0-9A-Za-z.-]+)?$"),
         Kind::Listen => text("^([0-9.]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}$"),

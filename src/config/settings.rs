@@ -9,7 +9,8 @@ use crate::catalogue::Catalogue;
 use crate::model::icloud::{AlbumName, CreatedBound, Domain, LibraryName};
 use crate::model::{
     AccountName, AppleId, Calendar, Component, CpuQuota, DatabaseStorage, EmailAddress, EnvironmentName, HostPath,
-    ImageRef, MaxMissing, MemorySize, NetworkName, PathOptions, PostgresMajor, Release, Subnet, TimeSpan, TimeZone,
+    ImageRef, MaxMissing, MemorySize, Messenger, NetworkName, PathOptions, PostgresMajor, Release, SecretName, Subnet,
+    TimeSpan, TimeZone,
 };
 
 /// What the operator decided, with the defaults filled in.
@@ -123,8 +124,28 @@ pub struct Upgrade {
 /// Who is told what came of something that nobody watched.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Notify {
-    /// A program; `None`: nobody.
-    pub command: Option<HostPath>,
+    /// A program; `None`: none.
+    pub command: Option<NotifyCommand>,
+    /// An address to which messages are sent; `None`: none.
+    pub remote: Option<Remote>,
+}
+
+/// A program of the operator's and what it is called with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotifyCommand {
+    /// The program.
+    pub program: HostPath,
+    /// Its first arguments, before ours.
+    pub arguments: Vec<String>,
+}
+
+/// Who is sent messages, and where the address is kept, which is as good as a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remote {
+    /// The Podman secret that holds the address.
+    pub secret: SecretName,
+    /// What takes messages there.
+    pub kind: Messenger,
 }
 
 /// What is downloaded from iCloud.

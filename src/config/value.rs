@@ -31,6 +31,13 @@ impl Value {
     }
 }
 
+impl Value {
+    /// The string that it is.
+    pub fn text(&self) -> Option<String> {
+        if let Self::Text(text) = self { Some(text.clone()) } else { None }
+    }
+}
+
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -29,6 +29,7 @@ pub mod subvolume;
 pub mod systemd;
 pub mod timed;
 pub mod watch;
+pub mod webhook;
 pub mod within;
 
 use std::io;

@@ -24,6 +24,7 @@ mod state;
 mod storage;
 mod upgrade;
 mod value;
+mod words;
 
 pub use bounds::Bounds;
 pub use calendar::Calendar;
@@ -47,6 +48,10 @@ pub use state::{
 pub use storage::{Subvolume, Tree};
 pub use upgrade::{Phase, Side, Upgrade};
 pub use value::{CpuQuota, DatabaseStorage, MemorySize, PostgresMajor, Release, Subnet, TimeZone};
+
+pub(crate) use words::words;
+
+pub use words::Messenger;
 
 /// Why a text is not the value it should be.
 ///

@@ -2,7 +2,7 @@
 
 use crate::config::Notify;
 use crate::model::Root;
-use crate::notify::{Notice, Outcome, to_journal, to_program};
+use crate::notify::{Notice, Outcome, to_journal, to_people};
 use crate::record::{CameTo, Night};
 
 /// Tells what there is to tell: nothing, where nothing was newer. The program hears of the same reason once, the journal
@@ -15,7 +15,7 @@ pub async fn tell_night(root: &Root, settings: &Notify, night: &Night, is_news: 
     let Some(notice) = notice(night) else { return };
     to_journal(&notice);
     if is_news {
-        to_program(root, settings, &notice).await;
+        to_people(root, settings, ABOUT, &notice).await;
     }
 }
 
@@ -38,6 +38,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::config::NotifyCommand;
 
     #[test]
     fn what_changed_nothing_is_not_told() {
@@ -57,7 +58,8 @@ mod tests {
         let program = folder.path().join("tell");
         fs::write(&program, "").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o777)).unwrap();
-        let settings = Notify { command: "/tell".parse().ok() };
+        let command = NotifyCommand { program: "/tell".parse().unwrap(), arguments: vec!["x".to_owned()] };
+        let settings = Notify { command: Some(command), remote: None };
         let at = "2026-11-21T04:30:00Z".parse().unwrap();
         let night = Night { at, came_to: CameTo::Failed { why: "no registry".into() } };
         // Whoever likes may write to it, so that it is not run; and nothing is at a loss for that.

@@ -17,6 +17,18 @@ const DATA: u64 = 1 << 30;
 const METADATA_PART: u64 = 100;
 const DATA_PART: u64 = 20;
 
+/// So many times what is refused is little: time for a person to notice.
+const WARNED: u64 = 4;
+
+/// Says where little is left, long before it is refused.
+pub fn tell_low(base: &HostPath, room: &Room, databases: bool) -> Option<String> {
+    let metadata = WARNED * METADATA.min(room.total / METADATA_PART);
+    let data = if databases { WARNED * DATA.min(room.total / DATA_PART) } else { 0 };
+    let low = room.metadata < metadata || room.data < data;
+    let (data, metadata) = (room.data >> 20, room.metadata >> 20);
+    low.then(|| format!("the filesystem of {base} has {data} MiB left for data and {metadata} MiB for metadata"))
+}
+
 /// Refuses where too little is left. `databases`: whether the database lies there; what is only added to needs no more
 /// room with a snapshot than without.
 pub fn refuse_full(base: &HostPath, room: &Room, databases: bool) -> Option<Refusal> {
@@ -71,6 +83,8 @@ mod tests {
             ("just enough", 4096 * GIB, 256 * MIB, GIB, true, &[]),
         ] {
             let room = Room { total, unallocated: 0, metadata, data };
+            // What is refused was told before.
+            assert!(short.is_empty() || tell_low(&base, &room, databases).is_some(), "{what}");
             let refusal = refuse_full(&base, &room, databases);
             assert_eq!(refusal.is_some(), !short.is_empty(), "{what}: {refusal:?}");
             let Some(refusal) = refusal else { continue };

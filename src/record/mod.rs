@@ -17,6 +17,7 @@ mod places;
 mod proof;
 mod quarantine;
 mod role;
+mod told;
 mod upgrade;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ pub use places::{Places, add_places, places};
 pub use proof::{Check, Finding, PROOF, Proof, ROWS, START, Sample, Trial, Trials, add_trial, trials};
 pub use quarantine::{add_quarantined, lift_quarantine, quarantine};
 pub use role::{role_password, set_role_password};
+pub use told::{Told, set_told, told};
 pub use upgrade::{End, Upgraded, last_upgrade, set_last_upgrade};
 
 use crate::host::files::{self, FileError};

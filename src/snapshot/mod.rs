@@ -32,7 +32,7 @@ pub use holes::{holes, name_holes};
 pub use judge::{Pruned, judge, why_left};
 pub use latest::{latest, passed_over};
 pub use restore::{ImageChange, Prospect, ReleaseChange, Wish, foresee, refuse_unexchangeable, restore, way_back};
-pub use room::refuse_full;
+pub use room::{low, refuse_full};
 pub use sizes::Sizes;
 pub use verify::{Which, hold_alone, remove_abandoned, verify};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use photos_agent::catalogue::Catalogue;
 use photos_agent::config::{
-    Icloud, Immich, Keep, Limits, Network, Notify, Postgres, Settings, Snapshots, Storage, Upgrade,
+    Icloud, Immich, Keep, Limits, Network, Notify, NotifyCommand, Postgres, Settings, Snapshots, Storage, Upgrade,
 };
 use photos_agent::model::HASH_LABEL;
 use photos_agent::model::{
@@ -89,7 +89,10 @@ fn every_key() -> Settings {
             window: "1h 30m".parse().unwrap(),
             ..upgrade()
         },
-        notify: Notify { command: "/opt/My Tools/tell 100%".parse().ok() },
+        notify: Notify {
+            command: Some(NotifyCommand { program: "/opt/My Tools/tell 100%".parse().unwrap(), arguments: Vec::new() }),
+            remote: None,
+        },
         icloud: icloud(),
         images: BTreeMap::from([
             (Component::Ml, "ghcr.io/immich-app/immich-machine-learning:v3.1.0-cuda".parse().unwrap()),

@@ -7,7 +7,7 @@ use crate::observe::chain;
 
 pub(super) fn told(root: &Root, known: &Known) -> Finding {
     match &known.loaded {
-        Ok(loaded) => judge(root, loaded.settings.notify.command.as_ref()),
+        Ok(loaded) => judge(root, loaded.settings.notify.command.as_ref().map(|command| &command.program)),
         Err(_) => Finding::unknown("the configuration has mistakes"),
     }
 }

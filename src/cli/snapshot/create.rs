@@ -11,8 +11,12 @@ use crate::cli::apply::{Talk, require_root};
 use crate::cli::failure::Failure;
 use crate::host::Host;
 use crate::model::{Refusal, UnitName};
+use crate::notify;
 use crate::record::Manifest;
 use crate::snapshot::{self, Applied, Request, name_holes};
+
+/// The reason of photos-snapshot.service.
+const SCHEDULED: &str = "scheduled";
 
 /// Longest reason, in characters: it is a line in a list.
 const LONGEST: usize = 200;
@@ -40,9 +44,20 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     let command = "photos-agent snapshot".to_owned();
     let request = Request { reason, keep, whole: false, command, by: caller(), database: None };
     let mut talk = Talk::new(context.output);
-    let manifest = snapshot::create(&context.host()?, &request, &mut talk).await?;
+    let made = snapshot::create(&context.host()?, &request, &mut talk).await;
+    if request.reason == SCHEDULED {
+        tell_space(context).await;
+    }
+    let manifest = made?;
     context.output.answer("snapshot", Body { snapshot: &manifest }, || text(&manifest));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Nobody watches, and every night is often enough to look.
+async fn tell_space(context: &Context) {
+    let (Ok((loaded, _)), Ok(applied)) = (context.in_force(), Applied::read(&context.root)) else { return };
+    let low = snapshot::low(&context.root, &applied.desired.disks);
+    notify::tell_space(&context.root, &loaded.settings.notify, &low).await;
 }
 
 fn check(reason: &str) -> Result<(), Failure> {

@@ -99,10 +99,13 @@ impl Reader<'_> {
                 let checked = check_number(key.kind, number).map(|()| Value::Integer(number));
                 self.checked(path, &place, &digits.to_string(), checked)
             }
+            (Kind::Program, DeValue::Array(items)) => self.command(path, &place, items),
             (Kind::Switch, DeValue::Boolean(truth)) => Some(Value::Boolean(*truth)),
-            (kind, DeValue::String(text)) if kind.shape() == "a string" => {
+            (kind, DeValue::String(text)) if kind.shape() == "a string" || kind == Kind::Program => {
                 let checked = check(kind, text).map(|()| Value::Text(text.to_string()));
-                self.checked(path, &place, &quoted(text), checked)
+                // Somebody may have written the secret itself.
+                let found = if kind == Kind::Secret { "something else".to_owned() } else { quoted(text) };
+                self.checked(path, &place, &found, checked)
             }
             _ => {
                 let help = format!("write it like this: {} = {}", key.name(), key.kind.example());
@@ -143,6 +146,26 @@ impl Reader<'_> {
             return None;
         }
         sound.then_some(Value::List(names))
+    }
+
+    /// A program and its arguments.
+    fn command(&mut self, path: &str, whole: &Place, items: &[Spanned<DeValue<'_>>]) -> Option<Value> {
+        let mut words = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            let DeValue::String(text) = item.get_ref() else {
+                self.wrong_type(path, "a string", item.span(), item, None);
+                continue;
+            };
+            let read = if at == 0 { meaning::program(text).map(drop) } else { meaning::argument(text) };
+            let place = self.place(item.span());
+            words.extend(self.checked(path, &place, &quoted(text), read.map(|()| Value::Text(text.to_string()))));
+        }
+        if items.is_empty() {
+            let refusal = Refusal::new("at least a program", Some("leave the line out for none".to_owned()));
+            self.problems.at(whole, Problem::bad_value(path, "an empty list", refusal));
+        }
+        let texts: Vec<String> = words.iter().filter_map(Value::text).collect();
+        (!items.is_empty() && texts.len() == items.len()).then_some(Value::List(texts))
     }
 
     fn environment(&mut self, section: &str, table: &DeTable<'_>) {
@@ -206,6 +229,7 @@ fn check(kind: Kind, text: &str) -> Result<(), Refusal> {
         Kind::Calendar => meaning::calendar(text).map(drop),
         Kind::Span => meaning::plain::<TimeSpan>(text).map(drop),
         Kind::Program => meaning::program(text).map(drop),
+        Kind::Secret => meaning::secret(text).map(drop),
         Kind::Icloudpd => meaning::icloudpd(text).map(drop),
         Kind::Share => meaning::plain::<Share>(text).map(drop),
         Kind::Account => meaning::plain::<AccountName>(text).map(drop),

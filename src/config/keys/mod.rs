@@ -37,6 +37,7 @@ pub(super) enum Kind {
     Span,
     Switch,
     Program,
+    Secret,
     Icloudpd,
     Share,
     Account,
@@ -58,6 +59,7 @@ impl Kind {
     /// The type of TOML, with its article.
     pub const fn shape(self) -> &'static str {
         match self {
+            Self::Program => "a string, or a list of strings",
             Self::Networks | Self::Libraries | Self::Albums | Self::Words(_) => "a list of strings",
             Self::Environment => "a table",
             Self::Major | Self::Count | Self::Number(_) => "an integer",
@@ -87,6 +89,7 @@ impl Kind {
             Self::Span => r#""36h""#,
             Self::Switch => "true",
             Self::Program => r#""/usr/local/bin/tell-me""#,
+            Self::Secret => r#""photos-notify-url""#,
             Self::Icloudpd => r#""docker.io/icloudpd/icloudpd:1.32.3""#,
             Self::Share => r#""1%""#,
             Self::Account => r#""anna""#,
@@ -164,7 +167,7 @@ static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let mut keys = fixed();
     keys.extend(timed::snapshots());
     keys.extend(timed::upgrade());
-    keys.push(timed::notify());
+    keys.extend(timed::notify());
     keys.extend(icloud::keys());
     keys.extend(Component::ALL.map(image));
     keys.extend(Component::ALL.into_iter().flat_map(limits));

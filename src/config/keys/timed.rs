@@ -2,6 +2,7 @@
 
 use super::{Key, Kind};
 use crate::config::value::Value;
+use crate::model::Messenger;
 
 pub(super) fn snapshots() -> Vec<Key> {
     let kept = [
@@ -55,12 +56,35 @@ pub(super) fn upgrade() -> [Key; 6] {
     ]
 }
 
-pub(super) fn notify() -> Key {
-    Key {
-        path: "notify.command".to_owned(),
-        kind: Kind::Program,
-        default: None,
-        unset: "nobody is told",
-        about: "A program that is told what came of an unattended upgrade, as JSON on its standard input.".to_owned(),
-    }
+pub(super) fn notify() -> [Key; 3] {
+    let key = |name: &str, kind: Kind, default: Option<Value>, unset: &'static str, about: &str| Key {
+        path: format!("notify.{name}"),
+        kind,
+        default,
+        unset,
+        about: about.to_owned(),
+    };
+    [
+        key(
+            "command",
+            Kind::Program,
+            None,
+            "no program is told",
+            "A program, or a list of it and its arguments, that is told what came of something, as JSON on its standard input.",
+        ),
+        key(
+            "url_secret",
+            Kind::Secret,
+            None,
+            "nothing is sent",
+            "The name of the Podman secret that holds the address to which messages are sent.",
+        ),
+        key(
+            "kind",
+            Kind::Word(Messenger::WORDS),
+            Some(Value::Text(Messenger::Ntfy.as_str().to_owned())),
+            "",
+            "What takes messages at that address: \"ntfy\", \"discord\" or \"gotify\".",
+        ),
+    ]
 }

@@ -13,7 +13,9 @@ use super::meaning::{self, Refusal};
 use super::merged::Merged;
 use super::nearest::nearest;
 use super::problems::{Problem, Problems};
-use super::settings::{Immich, Keep, Limits, Network, Notify, Postgres, Settings, Snapshots, Storage, Upgrade};
+use super::settings::{
+    Immich, Keep, Limits, Network, Notify, NotifyCommand, Postgres, Remote, Settings, Snapshots, Storage, Upgrade,
+};
 use super::value::{Entry, Value, quoted};
 
 /// A value is missing because it is wrong; that is reported where it was read.
@@ -30,7 +32,7 @@ pub(super) fn resolve(merged: &Merged, catalogue: &Catalogue, problems: &mut Pro
     let postgres = resolver.postgres();
     let snapshots = resolver.snapshots();
     let upgrade = resolver.upgrade();
-    let notify = resolver.optional("notify.command", meaning::program).map(|command| Notify { command });
+    let notify = resolver.notify();
     let icloud = resolver.icloud();
     let images = resolver.each_component(|resolver, component| {
         resolver.optional(&format!("images.{}", component.key()), meaning::plain)
@@ -201,6 +203,20 @@ impl Resolver<'_> {
             return Err(Reported);
         }
         Ok(upgrade)
+    }
+
+    fn notify(&mut self) -> Result<Notify, Reported> {
+        let command = if let Ok(Some(Value::List(words))) = self.value("notify.command") {
+            let mut words = words.into_iter();
+            let program = self.read("notify.command", &words.next().unwrap_or_default(), meaning::program);
+            program.map(|program| Some(NotifyCommand { program, arguments: words.collect() }))
+        } else {
+            let program = self.optional("notify.command", meaning::program);
+            program.map(|found| found.map(|program| NotifyCommand { program, arguments: Vec::new() }))
+        };
+        let secret = self.optional("notify.url_secret", meaning::plain);
+        let kind = self.required("notify.kind", meaning::plain)?;
+        Ok(Notify { command: command?, remote: secret?.map(|secret| Remote { secret, kind }) })
     }
 
     fn switch(&self, key: &str) -> Result<bool, Reported> {

@@ -397,7 +397,7 @@ fn a_program_to_be_told_that_is_no_path() {
       2 | command = "/usr/bin/curl -d @- https://ntfy.sh/mine"
         |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       expected the absolute path of a program, as the host has it and without `:`, found "/usr/bin/curl -d @- https://ntfy.sh/mine"
-      it is run without a shell and without words of yours: write a script
+      it is run without a shell: write it and its arguments as a list, ["/usr/bin/program", "argument"]
     "#);
     for bad in [
         "",
@@ -413,6 +413,25 @@ fn a_program_to_be_told_that_is_no_path() {
     ] {
         refused(&[&format!("[notify]\ncommand = \"{bad}\"\n")]);
     }
-    refused(&["[notify]\ncommand = [\"/bin/sh\", \"-c\"]\n"]);
+    for bad in ["[]", "[1]", "[\"tell\"]", "[\"/bin/sh\", 1]", "[\"/bin/sh\", \"a\\nb\"]", "true"] {
+        refused(&[&format!("[notify]\ncommand = {bad}\n")]);
+    }
+    let listed = loaded(&["[notify]\ncommand = [\"/bin/sh\", \"-c\", \"\"]\n"]);
+    let command = listed.settings.notify.command.clone().unwrap();
+    assert_eq!((command.program.as_str(), command.arguments), ("/bin/sh", vec!["-c".to_owned(), String::new()]));
+    assert_eq!(loaded(&[&listed.show(true)]).settings, listed.settings);
     assert_eq!(loaded(&["[notify]\n"]).settings.notify.command, None);
+}
+
+#[test]
+fn an_address_where_the_name_of_its_secret_belongs() {
+    let report = refused(&["[notify]\nurl_secret = \"https://ntfy.sh/open-sesame\"\nkind = \"nfty\"\n"]).to_string();
+    assert!(!report.contains("sesame") && !report.contains("ntfy.sh"), "{report}");
+    assert!(
+        report.contains("photos-agent secret set notify-url") && report.contains("did you mean \"ntfy\"?"),
+        "{report}"
+    );
+    let notify = loaded(&["[notify]\nurl_secret = \"photos-notify-url\"\nkind = \"gotify\"\n"]).settings.notify;
+    let remote = notify.remote.unwrap();
+    assert_eq!((remote.secret.as_str(), remote.kind.as_str()), ("photos-notify-url", "gotify"));
 }

@@ -77,7 +77,9 @@ fn later_files_win_key_by_key_and_lists_whole() {
     window = "2h" # default
 
     [notify]
-    # command: nobody is told
+    # command: no program is told
+    # url_secret: nothing is sent
+    kind = "ntfy" # default
 
     [icloud]
     max_missing = "1%" # default
@@ -155,7 +157,9 @@ fn an_empty_file_shows_the_defaults() {
     window = "2h"
 
     [notify]
-    # command: nobody is told
+    # command: no program is told
+    # url_secret: nothing is sent
+    kind = "ntfy"
 
     [icloud]
     max_missing = "1%"
