@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -108,8 +109,9 @@ impl Host {
     }
 
     fn boot(test: &str, options: &[&str]) -> Self {
-        // Two runs on one machine do not meet.
-        let name = format!("t{}-{test}", std::process::id());
+        // Neither two runs on one machine nor two tests that begin alike meet.
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let name = format!("t{}-{}-{test}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let mut arguments = vec!["up", name.as_str()];
         arguments.extend(options);
         testhost_ok(&arguments);
