@@ -77,8 +77,9 @@ unit: ## Tests that need nothing but this folder
 	$(call stage,unit tests,$(CARGO) test --locked)
 
 host: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)
-host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS=3)
-	$(call stage,host tests,$(HOST_TESTS) --test-threads=$(HOST_TEST_THREADS))
+host: export RUST_BACKTRACE = 0
+host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS=3); what fails is run once more, alone
+	$(call stage,host tests,tests/host/run $(HOST_TEST_THREADS) $(HOST_TESTS))
 
 # FAULT='subnet powercut step=3' is that one alone; TEST_SEED=7 draws the same ones again.
 test-faults: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)

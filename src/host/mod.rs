@@ -33,31 +33,36 @@ pub mod webhook;
 pub mod within;
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use crate::model::Root;
 use podman::{Podman, PodmanError};
 use systemd::{Systemd, SystemdError};
 
-/// The host: a root for its files, one bus connection, one Podman client.
+/// The host: a root for its files, one bus connection at a time, one Podman client.
 #[derive(Debug)]
 pub struct Host {
     /// Where files are looked up.
     pub root: Root,
     /// Podman's socket.
     pub podman: Podman,
-    systemd: tokio::sync::OnceCell<Systemd>,
+    systemd: tokio::sync::Mutex<Option<Arc<Systemd>>>,
 }
 
 impl Host {
     /// A host below `root`. Connects to nothing yet.
     pub fn new(root: Root) -> Result<Self, PodmanError> {
-        Ok(Self { root, podman: Podman::new()?, systemd: tokio::sync::OnceCell::new() })
+        Ok(Self { root, podman: Podman::new()?, systemd: tokio::sync::Mutex::default() })
     }
 
-    /// systemd, connected at the first call.
-    pub async fn systemd(&self) -> Result<&Systemd, SystemdError> {
-        self.systemd.get_or_try_init(Systemd::connect).await
+    /// systemd, connected at the first call, and again where the bus was lost: an operation that lives through that has to
+    /// be able to go back.
+    pub async fn systemd(&self) -> Result<Arc<Systemd>, SystemdError> {
+        let mut held = self.systemd.lock().await;
+        match held.as_ref().filter(|systemd| !systemd.is_lost()) {
+            Some(systemd) => Ok(Arc::clone(systemd)),
+            None => Ok(Arc::clone(held.insert(Arc::new(Systemd::connect().await?)))),
+        }
     }
 }
 
@@ -90,7 +95,6 @@ impl Drop for AwaitedOnDrop {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! systemd over D-Bus: read unit states, reload, enable, and follow jobs to their results.
 //!
-//! One connection for the life of the process. Only the methods used are declared; tuples and strings
+//! One connection, for as long as the bus lives. Only the methods used are declared; tuples and strings
 //! of the bus become types here and go no further. No decision about the stack is made in this room.
 
 use std::collections::BTreeMap;
@@ -115,6 +115,11 @@ impl Systemd {
         let bus = Connection::system().await.map_err(SystemdError::Unreachable)?;
         let manager = ManagerProxy::new(&bus).await.map_err(SystemdError::Unreachable)?;
         Ok(Self { bus, manager, subscribed: OnceCell::new() })
+    }
+
+    /// Whether the bus has gone away. What is asked of this one then fails.
+    pub(super) fn is_lost(&self) -> bool {
+        self.bus.is_closed()
     }
 
     /// The state of each unit, known to systemd or not.

@@ -138,14 +138,14 @@ async fn take(
     let holes = holes(&host.root, &applied.desired.disks, |part| places.iter().any(|place| place.part == part))?;
     let services: Vec<UnitName> = applied.desired.services.iter().map(|service| service.unit.clone()).collect();
     let systemd = host.systemd().await?;
-    let database = database::checkpoint(&settle(systemd, &services).await?).await.or_else(|| request.database.clone());
+    let database = database::checkpoint(&settle(&systemd, &services).await?).await.or_else(|| request.database.clone());
     for disk in &applied.desired.disks {
         files::commit(&host.root.join(disk.base.as_path())).await?;
     }
     let shots = places.iter().map(|place| Shot::new(&place.live, &place.shot));
     let shots = shots.collect::<Result<Vec<_>, _>>()?;
     // Much may have been started and stopped while the disks wrote.
-    let mut states = settle(systemd, &services).await?;
+    let mut states = settle(&systemd, &services).await?;
     // A download may take hours, and is not waited for.
     let downloads: Vec<UnitName> = applied.desired.accounts.iter().map(|account| account.run.clone()).collect();
     states.extend(systemd.units(&downloads).await?);

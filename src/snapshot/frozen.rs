@@ -90,15 +90,15 @@ pub(super) async fn shoot_frozen(
         return Err(StepError::Jobs(vec![format!("{}: {}", failed.unit, failed.result)]));
     }
     let begun = Instant::now();
-    let taken = take(systemd, &slice, &freezer, shots).await;
+    let taken = take(&systemd, &slice, &freezer, shots).await;
     let thawed = freezer.thaw();
     let frozen = begun.elapsed();
     // Where one of these fails, the guard is still there.
     thawed?;
-    release(systemd, &slice, &freezer).await?;
+    release(&systemd, &slice, &freezer).await?;
     // It has nothing to do any more, and would thaw the next one; where it has already done it, it is gone.
     let _ = systemd.dismiss(&guard).await;
-    start_stuck(systemd, services).await?;
+    start_stuck(&systemd, services).await?;
     let held = taken?;
     if held && frozen < LIMIT { Ok(frozen) } else { Err(StepError::NotHeld { after: frozen }) }
 }
@@ -161,9 +161,9 @@ pub async fn thaw(host: &Host, services: &[UnitName]) -> Result<(), StepError> {
     // Where there is no control group, nothing runs.
     if let Ok(freezer) = systemd.freezer(&slice).await {
         freezer.thaw()?;
-        release(systemd, &slice, &freezer).await?;
+        release(&systemd, &slice, &freezer).await?;
     }
-    Ok(start_stuck(systemd, services).await?)
+    Ok(start_stuck(&systemd, services).await?)
 }
 
 async fn start_stuck(systemd: &Systemd, services: &[UnitName]) -> Result<(), SystemdError> {

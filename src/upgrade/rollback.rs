@@ -12,7 +12,7 @@ use crate::config::Source;
 use crate::host::subvolume::{self, Newer};
 use crate::host::{Host, process};
 use crate::model::{Digest, Quarantined, Refusal, Release, Service, SnapshotId, Subvolume, SubvolumeUuid};
-use crate::record::{Generations, Part, add_quarantined, lift_quarantine};
+use crate::record::{Generations, Part, Pending, add_quarantined, lift_quarantine};
 use crate::snapshot::{self, Applied, Prospect, ReleaseChange};
 use crate::stack;
 
@@ -105,7 +105,8 @@ pub async fn rollback(
         add_quarantined(&host.root, left)?;
     }
     let ended = snapshot::restore(host, &wish, &outlook.restore, progress).await;
-    if let (Err(_), Some(left)) = (&ended, left) {
+    // What is left open is finished yet.
+    if let (Err(_), Some(left), Ok(None)) = (&ended, left, Pending::read(&host.root)) {
         lift_quarantine(&host.root, &left.release)?;
     }
     ended

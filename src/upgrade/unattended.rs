@@ -98,7 +98,7 @@ async fn not_now(host: &Host, settings: &Upgrade, by_timer: bool, now: Timestamp
         }
     }
     let neighbours = match host.systemd().await {
-        Ok(systemd) => timed::neighbours(systemd, &SERVICES, &TIMERS).await,
+        Ok(systemd) => timed::neighbours(&systemd, &SERVICES, &TIMERS).await,
         Err(error) => Err(error),
     };
     let others = match neighbours {

@@ -145,7 +145,7 @@ fn deleted_by_name(host: &Host) {
     assert!(host.ok("photos-agent snapshot show latest").contains("quotas are off"));
     host.ok("mkdir -p /mnt/sys && mount -t sysfs sysfs /mnt/sys && mount -o remount,rw /sys && mkdir -p /sys/fs/btrfs");
     host.ok("mount --bind /mnt/sys/fs/btrfs /sys/fs/btrfs && btrfs quota enable /var/lib/photos");
-    host.wait_for("photos-agent snapshot show latest | grep -qE '^size +[0-9.]+ [KM]iB of its own'", 30);
+    host.wait_for("photos-agent snapshot show latest | grep -qE '^size +[0-9.]+ [KM]iB of its own'", 120);
     assert!(host.ok("photos-agent snapshot list | head -1").contains(" own "));
     host.ok("btrfs quota disable /var/lib/photos && umount /sys/fs/btrfs /mnt/sys");
 }

@@ -98,3 +98,22 @@ fn a_slow_migration_is_given_its_time_and_tags_that_move_change_nothing() {
     let image = host.ok("podman exec immich-server printenv STANDIN_VERSION");
     assert_eq!(image, format!("{NEW}-slow-migration"));
 }
+
+#[test]
+fn a_bus_that_is_lost_while_it_is_watched_is_found_again() {
+    let host = old("upgradebus");
+    keep_good(&host);
+    configure(&host, "timeout = \"30s\"");
+    // Both ways: it can go back, and it can be kept.
+    for (image, release, code) in [(format!("{NEW}-never-healthy"), OLD, 1), ("good".to_owned(), NEW, 0)] {
+        push(&host, &image, NEW);
+        let mut upgrading = host.start(&format!("timeout 300 photos-agent upgrade --to {NEW} --now"));
+        let watching = "jq -e '.steps[-1].step | startswith(\"watch \")' /var/lib/photos-agent/pending";
+        host.wait_for(watching, 120);
+        host.ok("pkill -KILL -x 'dbus-broker|dbus-daemon'");
+        let ended = upgrading.wait().expect("it ends");
+        assert_eq!(ended.code(), Some(code), "{image}");
+        host.wait_for("busctl -q status >/dev/null", 20);
+        serves(&host, release, &["before"]);
+    }
+}

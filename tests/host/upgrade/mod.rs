@@ -62,7 +62,9 @@ fn takes_back_by_hand(host: &Host) {
         let refused = host.fails(3, command);
         assert!(refused.all().contains("--accept-loss") && refused.all().contains("4 "), "{}", refused.all());
     }
-    host.ok("photos-agent rollback --dry-run");
+    // Whatever is run in a container, Podman writes down (law 8).
+    host.ok("strace -f -qq -o /root/run -e trace=execve photos-agent rollback --dry-run");
+    host.ok("grep -q execve /root/run && ! grep podman /root/run");
     assert_eq!((container(host), sql(host, "SELECT count(*) FROM asset")), (running, assets), "nothing was done");
 
     let said = host.run("timeout 300 photos-agent rollback --accept-loss --yes");
