@@ -180,7 +180,7 @@ fn text(scanned: &Scanned) -> String {
         Some(after) => {
             write!(text, "{} photographs and videos before the scan, {} after it", before.total(), after.total())
         }
-        None => write!(text, "Immich is still scanning"),
+        None => write!(text, "what it came to is not known yet (photos-agent immich scan looks again)"),
     };
     if scanned.lost() > *missing {
         let _ = write!(text, "\nMore went to Immich's trash than was missing: {}. Look there.", scanned.lost());

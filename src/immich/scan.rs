@@ -15,7 +15,8 @@ use crate::host::{Host, lock};
 use crate::immich::look::{self, QUEUE};
 use crate::immich::{Error, SETUP, Server, libraries, schedule};
 use crate::model::{AccountName, Refusal};
-use crate::plan::scan::{Obstacle, obstacles};
+use crate::observe::chain;
+use crate::plan::scan::{Obstacle, Seen, obstacles};
 use crate::record::{Libraries, Scan, libraries as recorded, set_libraries};
 use crate::snapshot::{Applied, refuse_open_operation};
 
@@ -63,7 +64,7 @@ pub struct Scanned {
     pub missing: u64,
     /// Photographs before it.
     pub before: Counts,
-    /// And after it; none where Immich was still at it when it was left alone.
+    /// And after it; none where that is not known: Immich was still at it, or went away.
     pub after: Option<Counts>,
     /// What stood in the way, and was overridden.
     pub overridden: Vec<Obstacle>,
@@ -133,43 +134,56 @@ pub async fn guarded_scan(host: &Host, wish: &Wish) -> Result<Scanned, Error> {
     let overridden = obstacles(&seen, max_missing, false);
     server.check_same(host).await?;
 
-    let at = Timestamp::now();
-    let before = server.client.statistics(&library.id).await?;
-    server.client.scan(&library.id).await?;
-    let is_done = wait(&server.client).await?;
-    let after = if is_done { Some(server.client.statistics(&library.id).await?) } else { None };
-    let missing = seen.missing + seen.outside;
-    let scan = Scan {
-        at,
-        subvolumes: look::subvolumes(&seen),
+    let scanned = scan(host, &server, library, &seen, known).await?;
+    if scanned.lost() > scanned.missing {
+        let (lost, missing) = (scanned.lost(), scanned.missing);
+        tracing::error!(lost, missing, "the scan of {} has trashed more than was missing", scanned.name);
+    }
+    Ok(Scanned { overridden, own_scans_switched_off, ..scanned })
+}
+
+/// Has it scanned, and waits for the end. It is written down at once: whatever becomes of the wait, it was asked for.
+async fn scan(
+    host: &Host,
+    server: &Server,
+    library: Library,
+    seen: &Seen,
+    mut known: Libraries,
+) -> Result<Scanned, Error> {
+    let Library { id, name, .. } = library;
+    let before = server.client.statistics(&id).await?;
+    let missing = seen.missing.saturating_add(seen.outside);
+    let mut scan = Scan {
+        at: Timestamp::now(),
+        subvolumes: look::subvolumes(seen),
         known: seen.known,
         missing,
         before: before.total,
-        after: after.map(|after| after.total),
-        forced: !overridden.is_empty(),
+        after: None,
     };
-    known.scans.insert(library.id.clone(), scan);
+    server.client.scan(&id).await?;
+    known.scans.insert(id.clone(), scan.clone());
     set_libraries(&host.root, &known)?;
-    let scanned = Scanned {
-        name: library.name,
-        library: library.id,
+    let after = match wait(&server.client, &id).await {
+        Ok(after) => after,
+        Err(error) => {
+            tracing::warn!("what came of the scan of {name} is not known: {}", chain(&error));
+            None
+        }
+    };
+    scan.after = after.map(|after| after.total);
+    known.scans.insert(id.clone(), scan);
+    set_libraries(&host.root, &known)?;
+    Ok(Scanned {
+        name,
+        library: id,
         known: seen.known,
         missing,
         before: before.into(),
         after: after.map(Counts::from),
-        overridden,
-        own_scans_switched_off,
-    };
-    if scanned.lost() > missing {
-        let lost = scanned.lost();
-        tracing::error!(
-            lost,
-            missing,
-            "the scan of {} has trashed more than was missing; see Immich's trash",
-            scanned.name
-        );
-    }
-    Ok(scanned)
+        overridden: Vec::new(),
+        own_scans_switched_off: false,
+    })
 }
 
 fn find(libraries: &[Library], known: &Libraries, which: &Which) -> Result<Library, Error> {
@@ -193,17 +207,17 @@ fn find(libraries: &[Library], known: &Libraries, which: &Which) -> Result<Libra
     Err(Refusal::new(format!("the library {text}"), why, remedy).into())
 }
 
-/// Waits until nothing is left in the queue; whether that came in time.
-async fn wait(client: &Client) -> Result<bool, Error> {
+/// What the library holds when nothing is left in the queue; none where that did not come in time.
+async fn wait(client: &Client, id: &str) -> Result<Option<Statistics>, Error> {
     let (begun, mut empty) = (Instant::now(), 0);
     while begun.elapsed() < PATIENCE {
         empty = if client.queue(QUEUE).await?.left() == 0 { empty + 1 } else { 0 };
         if empty >= EMPTY {
-            return Ok(true);
+            return Ok(Some(client.statistics(id).await?));
         }
         sleep(LOOK_AGAIN).await;
     }
-    Ok(false)
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -220,7 +234,8 @@ mod tests {
             exclusion_patterns: Vec::new(),
         };
         let libraries = [library("1", "anna"), library("2", "NAS"), library("3", "twice"), library("4", "twice")];
-        let known = Libraries { accounts: [("anna".to_owned(), "2".to_owned())].into(), ..Libraries::default() };
+        let mut known = Libraries::default();
+        known.accounts.insert("anna".to_owned(), "2".to_owned());
         let named = |text: &str| Which::Named(text.to_owned());
         let account = |text: &str| Which::Account(text.parse().unwrap());
         for (which, found) in [
