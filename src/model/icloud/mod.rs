@@ -8,6 +8,7 @@ mod image;
 mod missing;
 mod name;
 mod paths;
+mod sentinel;
 
 pub use choice::{AlignRaw, Domain, FileMatchPolicy, LivePhotoSize, MovFilenamePolicy, PhotoSize};
 pub use folder::FolderStructure;
@@ -15,3 +16,4 @@ pub use image::{OLDEST_ICLOUDPD, icloudpd_is_too_old};
 pub use missing::{MaxMissing, Share};
 pub use name::{AccountName, AlbumName, AppleId, CreatedBound, EmailAddress, LibraryName};
 pub use paths::PathOptions;
+pub use sentinel::{SENTINEL, Sentinel};
