@@ -9,6 +9,7 @@ use crate::host::process::{self, Heard};
 use crate::host::within::View;
 use crate::host::{Host, subvolume};
 use crate::immich::{Error, ICLOUD, Server, known};
+use crate::model::icloud::{self, SENTINEL};
 use crate::model::{Subvolume, SubvolumeUuid};
 use crate::plan::scan::{Mounted, Seen, Sentinel, Tree};
 use crate::record::Scan;
@@ -17,9 +18,6 @@ use crate::stack::Disk;
 
 /// One look at a folder, by a container on a busy host.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The name of the mark.
-const SENTINEL: &str = ".photos-agent";
 
 /// The queue of scans.
 pub(super) const QUEUE: &str = "library";
@@ -126,8 +124,10 @@ fn is_restored(
 }
 
 fn sentinel(view: &View, account: &str) -> Result<Sentinel, Error> {
-    let says = view.read(&format!("{ICLOUD}/{account}/{SENTINEL}"))?;
-    Ok(Sentinel { account: account.to_owned(), says })
+    let text = view.read(&format!("{ICLOUD}/{account}/{SENTINEL}"))?;
+    // Of a text that is no mark of ours nothing is said.
+    let whose = |text: String| icloud::Sentinel::read(&text).map_or_else(String::new, |mark| mark.account.to_string());
+    Ok(Sentinel { account: account.to_owned(), says: text.map(whose) })
 }
 
 /// What Immich's own `validate` would say, which asks for a key with every permission: whether the server, as the user that

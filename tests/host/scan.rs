@@ -22,7 +22,7 @@ fn with_library(test: &str) -> Host {
     host.ok("photos-agent apply");
     host.ok(&format!("echo {PASSWORD} | {SETUP}"));
     host.ok(&format!(
-        "mkdir -p {ICLOUD}/anna/2026/01 && echo anna > {ICLOUD}/anna/.photos-agent && cd {ICLOUD}/anna/2026/01 && \
+        "mkdir -p {ICLOUD}/anna/2026/01 && cd {ICLOUD}/anna/2026/01 && \
          for i in $(seq 300); do echo $i > IMG_$i.jpg; done"
     ));
     host
@@ -97,8 +97,10 @@ fn a_wrong_tree_never_reaches_a_scan_and_a_right_one_does_once() {
     let anna = format!("{ICLOUD}/anna");
     host.ok(&format!("mv {anna}/.photos-agent {anna}/.aside"));
     refused(&host, &format!("{scan} --force"), &[".photos-agent is not in"]);
-    host.ok(&format!("echo ben > {anna}/.photos-agent"));
-    refused(&host, &format!("{scan} --force"), &["is not that of anna"]);
+    for other in [format!("sed s/anna/ben/ {anna}/.aside"), "echo anna".to_owned(), "true".to_owned()] {
+        host.ok(&format!("{other} > {anna}/.photos-agent"));
+        refused(&host, &format!("{scan} --force"), &["is not that of anna"]);
+    }
     host.ok(&format!("mv {anna}/.aside {anna}/.photos-agent"));
     host.ok(&format!("mkdir /root/gone && mv {anna}/2026/01/IMG_1?.jpg {anna}/2026/01/IMG_20[0-4].jpg /root/gone/"));
     refused(
