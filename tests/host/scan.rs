@@ -208,14 +208,18 @@ fn secrets_are_nowhere(host: &Host) {
 /// Immich's configuration is a file: nothing is scanned while that has own scans on, and nobody writes into it.
 fn a_file_is_the_operators(host: &Host) {
     let file = "/var/lib/photos/live/media/config.json";
-    let drop_in = "/etc/photos-agent/config.d/60-file.toml";
+    let drop_in = "/etc/containers/systemd/photos-agent/immich-server.container.d/60-file.conf";
     host.write(file, "{\"library\":{\"watch\":{\"enabled\":true}}}");
-    host.write(drop_in, "[immich.environment]\nIMMICH_CONFIG_FILE = \"/data/config.json\"\n");
-    host.ok("photos-agent apply");
+    host.write(drop_in, "[Container]\nEnvironment=IMMICH_CONFIG_FILE=/data/config.json\n");
+    host.ok("systemctl daemon-reload");
+    restart_server(host);
     refused(host, "photos-agent immich scan anna", &["IMMICH_CONFIG_FILE", "\"watch\": { \"enabled\": false }"]);
     host.write(file, "{\"library\":{\"scan\":{\"enabled\":false},\"watch\":{\"enabled\":false}}}");
-    host.ok("systemctl restart immich-server && photos-agent immich scan anna");
-    host.ok(&format!("rm {drop_in} && photos-agent apply && rm {file}"));
+    restart_server(host);
+    host.ok("photos-agent immich scan anna");
+    host.ok(&format!("rm {drop_in} && systemctl daemon-reload"));
+    restart_server(host);
+    host.ok(&format!("rm {file}"));
 }
 
 /// A database of a time when they were on is put back: the server starts with them off, and other settings as they were.
