@@ -4,6 +4,7 @@
 //!
 //! - `cli`, `agent`: people and the daemon
 //! - `upgrade`: what there is to upgrade to, and what it takes
+//! - `immich`: an API key, libraries and guarded scans
 //! - `snapshot`: one moment of everything
 //! - `notify`: who is told what nobody watched
 //! - `observe`, `apply`: effects, deciding nothing
@@ -19,6 +20,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod config;
 pub mod host;
+pub mod immich;
 pub mod log;
 pub mod model;
 pub mod notify;

@@ -14,18 +14,23 @@ use crate::cli::apply::{Talk, report_text, require_root};
 use crate::cli::failure::Failure;
 use crate::cli::{Context, time};
 use crate::host::lock;
+use crate::immich::API_KEY;
 use crate::model::SecretName;
 use crate::record::{Generations, mends};
 use crate::stack::DATABASE_PASSWORD;
 
 /// The secrets of the stack and what each is for.
-const KNOWN: [(&str, &str); 2] = [
+const KNOWN: [(&str, &str); 3] = [
     (DATABASE_PASSWORD, "password of the database role that Immich uses"),
     (NOTIFY_URL, "address to which messages are sent, with its token ([notify] url_secret)"),
+    (API_KEY, "the agent's key for Immich: libraries and scans (photos-agent immich setup makes one)"),
 ];
 
 /// The secret that `[notify] url_secret` is expected to name.
 const NOTIFY_URL: &str = "photos-notify-url";
+
+/// How the names begin, which may be left out.
+const PREFIX: &str = "photos-";
 
 /// Longest value that Podman stores, in bytes.
 const LONGEST: usize = 512_000;
@@ -97,8 +102,12 @@ async fn set(context: &Context, name: &str) -> Result<(), Failure> {
     let _lock = lock::take(&context.root.join(apply::LOCK), "photos-agent secret set", lock::PATIENCE).await?;
     context.host()?.podman.replace_secret(&secret, value).await.map(drop)?;
     apply::commit_secrets(&context.root).await?;
-    let mends = mends(Generations::new(&context.root).last().ok().flatten().as_ref());
-    let text = format!("Stored {secret}. Services that read it get it with: {mends}");
+    let text = if secret.as_str() == DATABASE_PASSWORD {
+        let mends = mends(Generations::new(&context.root).last().ok().flatten().as_ref());
+        format!("Stored {secret}. Services that read it get it with: {mends}")
+    } else {
+        format!("Stored {secret}.")
+    };
     context.output.answer("stored", Stored { stored: secret.to_string() }, || text);
     Ok(())
 }
@@ -127,10 +136,8 @@ async fn rotate(context: &Context, name: &str) -> Result<(), Failure> {
 fn known(name: &str) -> Result<SecretName, Failure> {
     let hint = || format!("one of: {}", KNOWN.map(|(name, _)| name).join(", "));
     let wrong = || Failure::Usage { what: format!("there is no secret `{name}`"), hint: hint() };
-    let found = KNOWN
-        .iter()
-        .find(|(known, _)| *known == name || known.strip_prefix("photos-") == Some(name))
-        .ok_or_else(wrong)?;
+    let is_meant = |known: &str| known == name || known.strip_prefix(PREFIX) == Some(name);
+    let found = KNOWN.iter().find(|(known, _)| is_meant(known)).ok_or_else(wrong)?;
     found.0.parse().map_err(|_| wrong())
 }
 

@@ -16,7 +16,7 @@ use crate::host::storage::{StorageError, io_error};
 use crate::model::SubvolumeUuid;
 
 /// The longest file that is read, in bytes.
-const LONGEST: u64 = 4096;
+const LONGEST: u64 = 64 * 1024;
 
 /// A container's root, open.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod first_start;
 pub mod going_back;
 pub mod health;
 mod images;
+pub mod learning;
 mod networks;
 pub mod newest;
 pub mod night;
@@ -86,6 +87,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     first_start::set_aside(&cut_off, observed.selinux, &mut plan);
     networks::remove(&networks, &mut plan);
     units::plan(observed, desired, &mut plan);
+    scan::tell_own_scans(&mut plan);
     networks::plan_kernel(observed, desired, &mut plan);
     timers::plan(observed, desired, &mut plan);
     services::plan(observed, podman, desired, &wanted, stop, &mut plan);

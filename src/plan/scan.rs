@@ -9,6 +9,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::model::{MaxMissing, SubvolumeUuid};
+use crate::plan::{Plan, Step};
+use crate::stack::own_scans_are_switched_off;
 
 /// How many paths are named as examples.
 pub const EXAMPLES: usize = 3;
@@ -207,6 +209,20 @@ fn of_tree(tree: &Tree) -> Vec<Obstacle> {
         _ => {}
     }
     found
+}
+
+/// Says so in the plan that switches Immich's own scans off, since that is for libraries of other people, too.
+pub(super) fn tell_own_scans(plan: &mut Plan) {
+    let is_new = |step: &Step| {
+        let Step::InstallFiles { files } = step else { return false };
+        let are_off = |text: &str| own_scans_are_switched_off(text);
+        files.iter().any(|file| are_off(&file.text) && !file.before.as_deref().is_some_and(are_off))
+    };
+    if plan.steps.iter().any(|planned| is_new(&planned.step)) {
+        let text = "Immich's own scan schedule and watcher are switched off, for every external library: they look at \
+                    nothing before they scan. photos-agent immich scan does";
+        plan.notes.push(text.to_owned());
+    }
 }
 
 /// The import path that a file lies in, by name alone.

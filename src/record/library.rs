@@ -43,8 +43,6 @@ pub struct Scan {
     pub before: u64,
     /// And after it; none where it was not waited for to the end.
     pub after: Option<u64>,
-    /// Whether something stood in the way that a person overrode.
-    pub forced: bool,
 }
 
 /// What is remembered.
@@ -103,7 +101,6 @@ mod tests {
             missing: 1,
             before: 3,
             after: None,
-            forced: true,
         };
         let mut known = Libraries { key: Some("k".into()), ..Libraries::default() };
         known.accounts.insert("anna".into(), "l".into());

@@ -38,6 +38,7 @@ const DOORS: &[&str] = &[
     "catalogue",
     "config",
     "host",
+    "immich",
     "log",
     "model",
     "notify",
@@ -85,6 +86,11 @@ const ROOMS: &[Room] = &[
         world: World::Effects,
     },
     Room { name: "notify", sees: &["config", "host", "log", "model", "observe", "record"], world: World::Effects },
+    Room {
+        name: "immich",
+        sees: &["apply", "config", "host", "model", "observe", "plan", "record", "snapshot", "stack"],
+        world: World::Effects,
+    },
     Room { name: "agent", sees: DOORS, world: World::Effects },
     // The commands; `photos-agent daemon` is one of them.
     Room {
@@ -95,6 +101,7 @@ const ROOMS: &[Room] = &[
             "catalogue",
             "config",
             "host",
+            "immich",
             "log",
             "model",
             "notify",

@@ -67,7 +67,7 @@ pub(in crate::apply) async fn stop(host: &Host, progress: &mut dyn Progress) -> 
 /// Downloads that are under way, of whatever account. The target stops them too, and does not wait for it.
 pub(in crate::apply) async fn syncs(host: &Host) -> Result<Vec<UnitName>, StepError> {
     let systemd = host.systemd().await?;
-    Ok(timed::neighbours(systemd, &[icloudpd::ALL_RUNS], &[]).await?.running)
+    Ok(timed::neighbours(&systemd, &[icloudpd::ALL_RUNS], &[]).await?.running)
 }
 
 /// The same of some of them. The gate is closed, or the target would start them again.

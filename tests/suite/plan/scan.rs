@@ -4,6 +4,9 @@ use photos_agent::model::{MaxMissing, SubvolumeUuid};
 use photos_agent::plan::scan::{Mounted, Obstacle, Seen, Sentinel, Tree, from_hex, import_path_of, obstacles};
 use proptest::prelude::*;
 
+use super::said;
+use super::world::World;
+
 const PATH: &str = "/external/icloud/anna";
 
 fn max_missing() -> MaxMissing {
@@ -17,6 +20,8 @@ fn uuid(digit: char) -> SubvolumeUuid {
 fn mounted(live: Option<char>, server: Option<char>, last: Option<char>) -> Mounted {
     Mounted { live: live.map(uuid), server: server.map(uuid), last: last.map(uuid), is_restored: false }
 }
+
+type Change = fn(&mut Seen);
 
 /// An account's library in good order, of which nothing is missing.
 fn good(known: u64) -> Seen {
@@ -64,7 +69,7 @@ fn what_nobody_may_override_and_what_a_person_may() {
     fn tree(seen: &mut Seen) -> &mut Tree {
         &mut seen.trees[0]
     }
-    let table: [(fn(&mut Seen), &str, bool); 13] = [
+    let table: [(Change, &str, bool); 13] = [
         (|seen| seen.trees.clear(), "the library has no import path", false),
         (
             |seen| tree(seen).unreadable = Some("gone".into()),
@@ -112,6 +117,31 @@ fn what_nobody_may_override_and_what_a_person_may() {
         assert!(said.len() == 1 && said[0].contains(why), "{why}: {said:?}");
         assert_eq!(forced.is_empty(), yields, "{why}: {forced:?}");
     }
+}
+
+/// Immich's own scans are for every library, so it is said that they go off, once.
+#[test]
+fn own_scans_are_off_where_there_is_an_account_and_it_is_said() {
+    let notes = |world: &World| said(&world.plan()).iter().filter(|line| line.contains("own scan schedule")).count();
+    let mut world = World::converged();
+    assert_eq!(notes(&world), 0);
+    let text = "[[icloud.account]]\nname = \"anna\"\napple_id = \"anna@example.org\"\n";
+    let source = photos_agent::config::Source { path: "/etc/photos-agent/config.toml".into(), text: text.to_owned() };
+    world.settings.icloud = photos_agent::config::parse(&[source]).unwrap().settings.icloud;
+    let unit = |world: &World| {
+        let files = world.desired().files;
+        files.iter().find(|file| file.path.as_str().ends_with("/immich-server.container")).unwrap().text.clone()
+    };
+    let text = unit(&world);
+    let line = text.lines().find(|line| line.contains("{library,scan,enabled}")).expect("a command in the unit");
+    // It has to be there before the server is; a failure keeps the server from starting, and systemd expands no variable.
+    assert!(line.starts_with("ExecStartPre=/usr/bin/podman exec --user=postgres immich-postgres psql "), "{line}");
+    assert!(line.contains("DO $$$$BEGIN IF to_regclass('system_metadata') IS NOT NULL"), "{line}");
+    assert_eq!(notes(&world), 1);
+    world.apply(None);
+    assert_eq!(notes(&world), 0, "it is done");
+    world.settings.icloud = World::converged().settings.icloud;
+    assert!(!unit(&world).contains("{library,scan,enabled}"));
 }
 
 #[test]
@@ -195,7 +225,7 @@ proptest! {
 
     #[test]
     fn every_name_survives_the_way_from_the_database(name in ".*") {
-        let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = name.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         prop_assert_eq!(from_hex(&hex), Some(name));
     }
 }
