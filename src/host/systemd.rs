@@ -163,6 +163,10 @@ impl Systemd {
 
     /// Units that systemd has loaded with names of these patterns: each with its active state, and whether it has a job.
     pub(super) async fn matching(&self, patterns: &[&str]) -> Result<Vec<(UnitName, String, bool)>, SystemdError> {
+        // To systemd, no pattern is every unit.
+        if patterns.is_empty() {
+            return Ok(Vec::new());
+        }
         let rows = self.manager.list_units_by_patterns(&[], patterns).await.map_err(SystemdError::Unreachable)?;
         Ok(rows.into_iter().filter_map(|row| Some((row.0.parse().ok()?, row.3, row.7 != 0))).collect())
     }
