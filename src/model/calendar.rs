@@ -1,6 +1,6 @@
 //! A calendar expression as a timer unit takes it (systemd.time(7), "Calendar events").
 
-use super::{Invalid, checked_text};
+use super::{Invalid, TimeZone, checked_text};
 
 /// When something is to happen again and again: `*-*-* 02:00:00`, `Mon,Thu 03:30`, `weekly`.
 ///
@@ -40,6 +40,17 @@ impl Calendar {
         // Each part is the next of weekdays, date and time that it can be.
         let sound = !parts.is_empty() && parts.iter().all(|part| tests.any(|test| test(part)));
         if sound { Ok(()) } else { Err(wrong()) }
+    }
+
+    /// The time zone that it names itself.
+    pub fn zone(&self) -> Option<&str> {
+        self.0.rsplit_once(' ').map(|(_, last)| last).filter(|last| is_zone(last))
+    }
+
+    /// The same moments by the clocks of `zone`; what names a zone itself keeps it.
+    #[must_use]
+    pub fn by(&self, zone: &TimeZone) -> Self {
+        if self.zone().is_some() { self.clone() } else { Self(format!("{} {zone}", self.0)) }
     }
 }
 checked_text!(Calendar);
@@ -122,6 +133,14 @@ mod tests {
         "*-*-1,15 12:00",
         "*-*-* 02:30:00 Europe/Oslo",
     ];
+
+    #[test]
+    fn a_zone_is_put_behind_what_has_none() {
+        let by = |text: &str, zone: &str| text.parse::<Calendar>().unwrap().by(&zone.parse().unwrap()).to_string();
+        assert_eq!(by("*-*-01 03:00:00", "Europe/Berlin"), "*-*-01 03:00:00 Europe/Berlin");
+        assert_eq!(by("daily", "UTC"), "daily UTC");
+        assert_eq!(by("hourly Europe/Oslo", "UTC"), "hourly Europe/Oslo");
+    }
 
     #[test]
     fn nothing_else_gets_into_a_unit() {

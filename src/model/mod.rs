@@ -6,6 +6,7 @@
 
 mod bounds;
 mod calendar;
+pub mod icloud;
 mod image;
 mod in_force;
 pub mod layout;
@@ -26,6 +27,7 @@ mod value;
 
 pub use bounds::Bounds;
 pub use calendar::Calendar;
+pub use icloud::{AccountName, AppleId, EmailAddress, FolderStructure, MaxMissing, PathOptions, Share};
 pub use image::{Digest, ImageRef};
 pub use in_force::InForce;
 pub use name::{EnvironmentName, NetworkName, SecretName, UnitName};
