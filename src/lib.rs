@@ -5,6 +5,7 @@
 //! - `cli`, `agent`: people and the daemon
 //! - `upgrade`: what there is to upgrade to, and what it takes
 //! - `snapshot`: one moment of everything
+//! - `icloud`: sessions at Apple, runs of icloudpd
 //! - `notify`: who is told what nobody watched
 //! - `observe`, `apply`: effects, deciding nothing
 //! - `record`: what the agent remembers
@@ -19,6 +20,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod config;
 pub mod host;
+pub mod icloud;
 pub mod log;
 pub mod model;
 pub mod notify;

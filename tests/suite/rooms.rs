@@ -85,6 +85,25 @@ const ROOMS: &[Room] = &[
         world: World::Effects,
     },
     Room { name: "notify", sees: &["config", "host", "log", "model", "observe", "record"], world: World::Effects },
+    Room {
+        name: "icloud",
+        sees: &[
+            "apply",
+            "catalogue",
+            "config",
+            "host",
+            "immich",
+            "log",
+            "model",
+            "notify",
+            "observe",
+            "plan",
+            "quadlet",
+            "record",
+            "stack",
+        ],
+        world: World::Effects,
+    },
     Room { name: "agent", sees: DOORS, world: World::Effects },
     // The commands; `photos-agent daemon` is one of them.
     Room {
@@ -95,6 +114,7 @@ const ROOMS: &[Room] = &[
             "catalogue",
             "config",
             "host",
+            "icloud",
             "log",
             "model",
             "notify",

@@ -7,9 +7,11 @@ mod folder;
 mod missing;
 mod name;
 mod paths;
+mod result;
 
 pub use choice::{AlignRaw, Domain, FileMatchPolicy, LivePhotoSize, MovFilenamePolicy, PhotoSize};
 pub use folder::FolderStructure;
 pub use missing::{MaxMissing, Share};
 pub use name::{AccountName, AlbumName, AppleId, CreatedBound, EmailAddress, LibraryName};
 pub use paths::PathOptions;
+pub use result::{Mends, SyncCounts, SyncResult};

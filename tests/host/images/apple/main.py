@@ -127,7 +127,7 @@ class Apple(Base):
         if exchange is None or not exchange.proves(base64.b64decode(wish["m1"])):
             WORLD.count("wrong passwords")
             error = {"code": "-20101", "message": "Enter the email or phone number and password for your Apple Account.", "suppressDismissal": False}
-            return self.answer(401, {"serviceErrors": [error], "hasError": True})
+            return self.answer(401, {"serviceErrors": [error]})
         token = WORLD.token("session")
         trusted = not WORLD.get(account, "two_factor") or any(one in account.trusts for one in wish["trustTokens"])
         account.sessions.add(token)
