@@ -6,12 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::model::icloud::{OLDEST_ICLOUDPD, icloudpd_is_too_old};
 use crate::model::{
-    Calendar, DatabaseStorage, HostPath, Invalid, NetworkName, PostgresMajor, Release, TimeSpan, TimeZone,
+    Calendar, DatabaseStorage, HostPath, ImageRef, Invalid, NetworkName, PostgresMajor, Release, TimeSpan, TimeZone,
 };
 
 use super::folders;
 use super::nearest::nearest;
+use super::value::quoted;
 
 /// Why a value is not right, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,6 +192,35 @@ fn schedule_instead(text: &str) -> String {
 pub(super) fn count(number: i64) -> Result<u32, Refusal> {
     let fits = u32::try_from(number).ok().filter(|number| *number < 10_000);
     fits.ok_or_else(|| Refusal::new("a number from 0 to 9999", None))
+}
+
+/// Largest number of pictures that can be named.
+const MOST_PICTURES: i64 = 10_000_000;
+
+/// A number of pictures.
+pub(super) fn number(least: u32, number: i64) -> Result<(), Refusal> {
+    let fits = (i64::from(least)..=MOST_PICTURES).contains(&number);
+    if fits { Ok(()) } else { Err(Refusal::new(format!("a number from {least} to {MOST_PICTURES}"), None)) }
+}
+
+/// One of `words`.
+pub(super) fn word(words: &[&str], text: &str) -> Result<(), Refusal> {
+    if words.contains(&text) {
+        return Ok(());
+    }
+    let listed: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+    let help = nearest(text, words.iter().copied()).map(did_you_mean);
+    Err(Refusal::new(format!("one of: {}", listed.join(", ")), help))
+}
+
+/// An image of icloudpd.
+pub(super) fn icloudpd(text: &str) -> Result<ImageRef, Refusal> {
+    let image = plain::<ImageRef>(text)?;
+    if icloudpd_is_too_old(&image) {
+        let help = "Apple has changed how a code is asked for, and older ones get none".to_owned();
+        return Err(Refusal::new(format!("icloudpd {OLDEST_ICLOUDPD} or newer"), Some(help)));
+    }
+    Ok(image)
 }
 
 /// The major version of the database.

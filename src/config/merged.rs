@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fragment::Fragment;
+use super::fragment::{self, Fragment};
 use super::value::Entry;
 
 /// The entries that hold, by dotted key.
@@ -26,6 +26,14 @@ impl Merged {
 
     pub fn get(&self, path: &str) -> Option<&Entry> {
         self.0.get(path)
+    }
+
+    /// The names of the accounts, in the order in which they are written.
+    pub fn accounts(&self) -> Vec<&str> {
+        let named = self.0.iter().filter_map(|(path, entry)| Some((fragment::of_name(path)?, &entry.place)));
+        let mut named: Vec<_> = named.collect();
+        named.sort_by_key(|(_, place)| (place.source, place.span.start));
+        named.into_iter().map(|(name, _)| name).collect()
     }
 
     /// The entries directly below `section`, by their last name.

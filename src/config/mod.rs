@@ -7,7 +7,7 @@
 //! Read are the main file ([`DEFAULT_PATH`], or the one that `--config` names) and then the files
 //! `config.d/*.toml` beside it, by name, hidden ones left out. A missing main file is an empty one,
 //! unless it was named on the command line. Sections merge key by key and `immich.environment`
-//! variable by variable; a list is replaced whole by the later file. A variable that an earlier file
+//! variable by variable; a list is replaced whole by the later file. Accounts of iCloud are those of all files, each in one. A variable that an earlier file
 //! sets can be set otherwise, but not be taken away. Files `config.d/*.catalogue.toml` have releases of Immich instead, which
 //! are laid over the agent's own, release by release.
 //!
@@ -47,7 +47,9 @@ use problems::Problems;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use origins::{Origin, Origins, Setting};
 pub use schema::schema;
-pub use settings::{Immich, Keep, Limits, Network, Notify, Postgres, Settings, Snapshots, Storage, Upgrade};
+pub use settings::{
+    Account, Icloud, Immich, Keep, Limits, Network, Notify, Postgres, Settings, Skip, Snapshots, Storage, Upgrade,
+};
 pub use source::{Position, Source};
 
 /// The main file, unless `--config` names another.
@@ -109,6 +111,7 @@ fn understand(sources: Vec<Source>, mut problems: Problems) -> Result<Loaded, Di
     let (Some(fragments), Some(catalogue), false) = (fragments, catalogue, unread) else {
         return Err(problems.into_diagnostics(&sources));
     };
+    fragment::check_each_once(&fragments, &mut problems);
     let merged = Merged::of(fragments);
     match resolve::resolve(&merged, &catalogue, &mut problems) {
         Some(settings) if problems.is_empty() => {

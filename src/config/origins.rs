@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 use serde::Serialize;
 
 use super::excerpt::printable;
-use super::keys::{self, Key, Kind};
+use super::keys::{self, ACCOUNT, Key, Kind, NAME};
 use super::merged::Merged;
 use super::source::{Lines, Source};
 use super::value::{Entry, Value};
@@ -85,7 +85,28 @@ impl Origins {
             }
             rows
         };
-        Self(keys::all().iter().flat_map(of_key).collect())
+        let of_accounts = || {
+            let rows = |account| {
+                let row = move |key: &'static Key| {
+                    let path = format!("{ACCOUNT}.{account}.{}", key.name());
+                    match merged.get(&path) {
+                        Some(entry) => set(path, entry),
+                        None => {
+                            Setting { key: path, value: key.default.clone(), origin: Origin::Default, unset: key.unset }
+                        }
+                    }
+                };
+                keys::all().iter().filter(|key| key.section() == ACCOUNT).map(row).collect::<Vec<_>>()
+            };
+            merged.accounts().into_iter().flat_map(rows).collect::<Vec<_>>()
+        };
+        // All accounts stand where the manual has the first key of one, each whole.
+        let rows = keys::all().iter().flat_map(|key| match (key.section(), key.name()) {
+            (ACCOUNT, NAME) => of_accounts(),
+            (ACCOUNT, _) => Vec::new(),
+            _ => of_key(key),
+        });
+        Self(rows.collect())
     }
 
     /// The row of a dotted key, `immich.environment.NAME` included.
@@ -112,7 +133,10 @@ impl Origins {
             if section != open {
                 let gap = if text.is_empty() { "" } else { "\n" };
                 // Writing to a String cannot fail.
-                let _ = writeln!(text, "{gap}[{section}]");
+                let _ = match section.strip_prefix(ACCOUNT) {
+                    Some(_) => writeln!(text, "{gap}[[{ACCOUNT}]]"),
+                    None => writeln!(text, "{gap}[{section}]"),
+                };
                 open = section;
             }
             let _ = match setting.toml() {

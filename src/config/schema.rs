@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::keys::{self, Key, Kind};
+use super::keys::{self, ACCOUNT, Key, Kind};
 
 /// JSON Schema (2020-12) of one configuration file.
 pub fn schema() -> Json {
@@ -22,10 +22,20 @@ pub fn schema() -> Json {
 fn section(path: &str) -> Json {
     let member = |name: &str| {
         let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        (name.to_owned(), keys::find(&path).map_or_else(|| section(&path), of_key))
+        let of = || if path == ACCOUNT { accounts() } else { section(&path) };
+        (name.to_owned(), keys::find(&path).map_or_else(of, of_key))
     };
     let properties: Map<String, Json> = keys::below(path).into_iter().map(member).collect();
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+/// The accounts of one file.
+fn accounts() -> Json {
+    let mut account = section(ACCOUNT);
+    if let Some(members) = account.as_object_mut() {
+        members.insert("required".to_owned(), json!(["name", "apple_id"]));
+    }
+    json!({ "type": "array", "description": "Accounts of iCloud.", "items": account })
 }
 
 fn of_key(key: &Key) -> Json {
@@ -66,6 +76,25 @@ fn of_kind(kind: Kind) -> Json {
             "uniqueItems": true,
             "items": { "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]*$" },
         }),
+        Kind::Icloudpd => of_kind(Kind::Image),
+        Kind::Share => text("^[0-9]{1,3}(\\.[0-9])?%$"),
+        Kind::Account => text("^[a-z][a-z0-9-]{0,31}$"),
+        Kind::AppleId => text("^([^@\\s-][^@\\s]*@[^@\\s]+|\\+?[0-9]{6,15})$"),
+        Kind::Email => text("^[^@\\s-][^@\\s]*@[^@\\s]+$"),
+        Kind::Created => text("^([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,5}d)$"),
+        Kind::Folders => text("^(none|[^/.].*\\{0?:[^}]*%.*)$|^\\{0?:[^}]*%"),
+        Kind::Number(least) => json!({ "type": "integer", "minimum": least, "maximum": 10_000_000 }),
+        Kind::Word(words) => json!({ "type": "string", "enum": words }),
+        Kind::Words(words) => {
+            json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": words } })
+        }
+        Kind::Libraries => json!({
+            "type": "array",
+            "uniqueItems": true,
+            "minItems": 1,
+            "items": { "type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]*$" },
+        }),
+        Kind::Albums => json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "minLength": 1 } }),
         Kind::Environment => json!({
             "type": "object",
             "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },

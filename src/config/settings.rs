@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::catalogue::Catalogue;
+use crate::model::icloud::{AlbumName, CreatedBound, Domain, LibraryName};
 use crate::model::{
-    Calendar, Component, CpuQuota, DatabaseStorage, EnvironmentName, HostPath, ImageRef, MemorySize, NetworkName,
-    PostgresMajor, Release, Subnet, TimeSpan, TimeZone,
+    AccountName, AppleId, Calendar, Component, CpuQuota, DatabaseStorage, EmailAddress, EnvironmentName, HostPath,
+    ImageRef, MaxMissing, MemorySize, NetworkName, PathOptions, PostgresMajor, Release, Subnet, TimeSpan, TimeZone,
 };
 
 /// What the operator decided, with the defaults filled in.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub upgrade: Upgrade,
     /// `[notify]`
     pub notify: Notify,
+    /// `[icloud]` and `[[icloud.account]]`
+    pub icloud: Icloud,
     /// `[images]`: overrides of the release catalogue.
     pub images: BTreeMap<Component, ImageRef>,
     /// `[resources.*]`
@@ -122,6 +125,61 @@ pub struct Upgrade {
 pub struct Notify {
     /// A program; `None`: nobody.
     pub command: Option<HostPath>,
+}
+
+/// What is downloaded from iCloud.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Icloud {
+    /// How many of the files that Immich knows may be missing in a scan. Default 1 %, or 10 files.
+    pub max_missing: MaxMissing,
+    /// Whose pictures, in the order of the files. No name is there twice.
+    pub accounts: Vec<Account>,
+}
+
+/// An account of iCloud. What is icloudpd's bears the name of icloudpd's option.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// What it is called here.
+    pub name: AccountName,
+    /// With what it signs in.
+    pub apple_id: AppleId,
+    /// When; `None`: never by a timer. Names no zone, that is `paths.timezone`. Default `*-*-01 03:00:00`.
+    pub schedule: Option<Calendar>,
+    /// Which of Apple's services. Default the one for all the world.
+    pub domain: Domain,
+    /// The user in Immich to whom the pictures belong; `None`: the first admin.
+    pub library_owner: Option<EmailAddress>,
+    /// Libraries at Apple. Default `PrimarySync`.
+    pub library: Vec<LibraryName>,
+    /// Only these albums; none: everything.
+    pub album: Vec<AlbumName>,
+    /// Only so many of the newest.
+    pub recent: Option<u32>,
+    /// A run ends after so many that are there already; 0: every run is a full pass. Default 50.
+    pub until_found: u32,
+    /// Only what was taken from then on.
+    pub skip_created_before: Option<CreatedBound>,
+    /// Only what was taken until then.
+    pub skip_created_after: Option<CreatedBound>,
+    /// What is left out.
+    pub skip: Skip,
+    /// Whether a picture without a version of `paths.size` is left out.
+    pub force_size: bool,
+    /// Whether metadata is written to files beside the pictures. Default yes.
+    pub xmp_sidecar: bool,
+    /// Whether icloudpd writes missing dates into pictures. Default no.
+    pub set_exif_datetime: bool,
+    /// What decides where a picture lies.
+    pub paths: PathOptions,
+}
+
+/// Kinds of pictures that are left out. Never both of the first two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[allow(missing_docs)]
+pub struct Skip {
+    pub videos: bool,
+    pub photos: bool,
+    pub live_photos: bool,
 }
 
 /// Limits of one container, in systemd's own notation.

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod accounts;
 mod files;
 mod mistakes;
 mod properties;

@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use photos_agent::catalogue::Catalogue;
-use photos_agent::config::{Immich, Keep, Limits, Network, Notify, Postgres, Settings, Snapshots, Storage, Upgrade};
+use photos_agent::config::{
+    Icloud, Immich, Keep, Limits, Network, Notify, Postgres, Settings, Snapshots, Storage, Upgrade,
+};
 use photos_agent::model::HASH_LABEL;
-use photos_agent::model::{Component, DatabaseStorage, Digest, ImageRef, PostgresMajor, Service, Subvolume};
+use photos_agent::model::{
+    Component, DatabaseStorage, Digest, ImageRef, MaxMissing, PostgresMajor, Service, Subvolume,
+};
 use photos_agent::quadlet::{FLOOR, File, since};
 use photos_agent::stack::{Desired, Facts, MARKER, Programs, desire};
 use proptest::prelude::*;
@@ -31,10 +35,15 @@ pub fn empty() -> Settings {
         },
         upgrade: upgrade(),
         notify: Notify::default(),
+        icloud: icloud(),
         images: BTreeMap::new(),
         resources: BTreeMap::new(),
         catalogue: Catalogue::embedded(),
     }
+}
+
+fn icloud() -> Icloud {
+    Icloud { max_missing: MaxMissing { share: "1%".parse().unwrap(), files: 10 }, accounts: Vec::new() }
 }
 
 fn upgrade() -> Upgrade {
@@ -81,6 +90,7 @@ fn every_key() -> Settings {
             ..upgrade()
         },
         notify: Notify { command: "/opt/My Tools/tell 100%".parse().ok() },
+        icloud: icloud(),
         images: BTreeMap::from([
             (Component::Ml, "ghcr.io/immich-app/immich-machine-learning:v3.1.0-cuda".parse().unwrap()),
             (Component::Redis, format!("docker.io/valkey/valkey:9@{}", digest('9')).parse().unwrap()),

@@ -3,6 +3,7 @@
 //! The one list from which files are read, `config show` is ordered and the schema is made. The
 //! template is written by hand, and a test compares it with this list.
 
+mod icloud;
 mod timed;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,8 @@ use crate::catalogue::Catalogue;
 use crate::model::Component;
 
 use super::value::Value;
+
+pub(super) use icloud::{ACCOUNT, NAME, refused};
 
 /// What a value means, which decides its type and its rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,15 +37,30 @@ pub(super) enum Kind {
     Span,
     Switch,
     Program,
+    Icloudpd,
+    Share,
+    Account,
+    AppleId,
+    Email,
+    Libraries,
+    Albums,
+    Created,
+    Folders,
+    /// A whole number, at least this one.
+    Number(u32),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Several of these words.
+    Words(&'static [&'static str]),
 }
 
 impl Kind {
     /// The type of TOML, with its article.
     pub const fn shape(self) -> &'static str {
         match self {
-            Self::Networks => "a list of strings",
+            Self::Networks | Self::Libraries | Self::Albums | Self::Words(_) => "a list of strings",
             Self::Environment => "a table",
-            Self::Major | Self::Count => "an integer",
+            Self::Major | Self::Count | Self::Number(_) => "an integer",
             Self::Switch => "a boolean",
             _ => "a string",
         }
@@ -69,12 +87,23 @@ impl Kind {
             Self::Span => r#""36h""#,
             Self::Switch => "true",
             Self::Program => r#""/usr/local/bin/tell-me""#,
+            Self::Icloudpd => r#""docker.io/icloudpd/icloudpd:1.32.3""#,
+            Self::Share => r#""1%""#,
+            Self::Account => r#""anna""#,
+            Self::AppleId | Self::Email => r#""anna@example.org""#,
+            Self::Libraries => r#"["PrimarySync"]"#,
+            Self::Albums => r#"["Family"]"#,
+            Self::Created => r#""2024-12-31""#,
+            Self::Folders => r#""{:%Y/%m}""#,
+            Self::Number(_) => "50",
+            Self::Word(_) => r#""original""#,
+            Self::Words(_) => r#"["original"]"#,
         }
     }
 }
 
 /// One key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Key {
     /// With its sections: `storage.root`.
     pub path: String,
@@ -117,6 +146,11 @@ fn newest(catalogue: &Catalogue) -> Option<Value> {
     catalogue.newest().map(|entry| Value::Text(entry.release.to_string()))
 }
 
+/// A right value of the key of this path.
+pub(super) fn example(path: &str) -> &'static str {
+    find(path).map_or("", |key| key.kind.example())
+}
+
 /// The names that may stand below `section` ("" is the top of a file); empty if it is no section.
 pub(super) fn below(section: &str) -> BTreeSet<&'static str> {
     let inside = |path: &'static str| match section {
@@ -131,6 +165,7 @@ static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     keys.extend(timed::snapshots());
     keys.extend(timed::upgrade());
     keys.push(timed::notify());
+    keys.extend(icloud::keys());
     keys.extend(Component::ALL.map(image));
     keys.extend(Component::ALL.into_iter().flat_map(limits));
     keys
@@ -201,7 +236,7 @@ fn image(component: Component) -> Key {
     let name = component.key();
     Key {
         path: format!("images.{name}"),
-        kind: Kind::Image,
+        kind: if component == Component::Icloudpd { Kind::Icloudpd } else { Kind::Image },
         default: None,
         unset: "that of the release",
         about: format!("The image of {name}, with a tag or a digest."),
@@ -210,16 +245,18 @@ fn image(component: Component) -> Key {
 
 fn limits(component: Component) -> [Key; 2] {
     let name = component.key();
-    let key = |last: &str, kind, about: &str| Key {
+    // What is downloaded for hours beside everything else has limits from the start.
+    let of_icloudpd = |text: &str| (component == Component::Icloudpd).then(|| Value::Text(text.to_owned()));
+    let key = |last: &str, kind, default: Option<Value>, about: &str| Key {
         path: format!("resources.{name}.{last}"),
         kind,
-        default: None,
-        unset: "no limit",
+        unset: if default.is_some() { "" } else { "no limit" },
+        default,
         about: format!("{about} of {name}."),
     };
     [
-        key("memory_max", Kind::Memory, "Most memory (systemd's MemoryMax=)"),
-        key("cpu_quota", Kind::Processor, "Most processor time (systemd's CPUQuota=)"),
+        key("memory_max", Kind::Memory, of_icloudpd("1G"), "Most memory (systemd's MemoryMax=)"),
+        key("cpu_quota", Kind::Processor, of_icloudpd("100%"), "Most processor time (systemd's CPUQuota=)"),
     ]
 }
 
@@ -231,7 +268,7 @@ mod tests {
     fn sections_list_what_is_in_them() {
         assert_eq!(below("storage").into_iter().collect::<Vec<_>>(), ["databases", "ml_cache", "root"]);
         assert_eq!(below("resources.ml").into_iter().collect::<Vec<_>>(), ["cpu_quota", "memory_max"]);
-        assert_eq!(below("").len(), 9);
+        assert_eq!(below("").len(), 10);
         assert!(below("stor").is_empty() && below("storage.root").is_empty());
     }
 

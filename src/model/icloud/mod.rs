@@ -4,6 +4,7 @@
 
 mod choice;
 mod folder;
+mod image;
 mod missing;
 mod name;
 mod paths;
@@ -11,6 +12,7 @@ mod result;
 
 pub use choice::{AlignRaw, Domain, FileMatchPolicy, LivePhotoSize, MovFilenamePolicy, PhotoSize};
 pub use folder::FolderStructure;
+pub use image::{OLDEST_ICLOUDPD, icloudpd_is_too_old};
 pub use missing::{MaxMissing, Share};
 pub use name::{AccountName, AlbumName, AppleId, CreatedBound, EmailAddress, LibraryName};
 pub use paths::PathOptions;

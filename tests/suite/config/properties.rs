@@ -32,6 +32,14 @@ fn piece() -> impl Strategy<Value = String> {
         "a b",
         "immich.environment.X",
         "storage.root",
+        "name",
+        "apple_id",
+        "album",
+        "folder_structure",
+        "recent",
+        "schedule",
+        "max_missing",
+        "icloud.account",
     ]);
     let value = prop::sample::select(vec![
         "\"/srv/photos\"",
@@ -51,6 +59,10 @@ fn piece() -> impl Strategy<Value = String> {
         "[[",
         "{ server = { memory_max = 1 } }",
         "1e999",
+        "\"anna\"",
+        "\"anna@example.org\"",
+        "\"{:%Y/%m}\"",
+        "[{ name = \"anna\" }, 1]",
     ]);
     let section = prop::sample::select(vec![
         "[storage]",
@@ -61,6 +73,11 @@ fn piece() -> impl Strategy<Value = String> {
         "[images]",
         "[resources.server]",
         "[[storage]]",
+        "[icloud]",
+        "[icloud.account]",
+        "[[icloud.account]]",
+        "[[icloud.account]]\nname = \"anna\"",
+        "[[icloud.account]]\nname = \"ben\"\napple_id = \"ben@example.org\"",
         "[resources]",
         "[",
         "[x.y]",
@@ -207,6 +224,11 @@ proptest! {
 
     #[test]
     fn each_key_is_that_of_the_last_file_that_has_it(texts in prop::collection::vec(valid(), 1..4)) {
+        // An account stands in one file; here in the last.
+        let last = texts.len() - 1;
+        let without = |text: &str| text.split("[[icloud").next().unwrap_or_default().to_owned();
+        let texts: Vec<_> =
+            texts.iter().enumerate().map(|(n, text)| if n == last { text.clone() } else { without(text) }).collect();
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
         let all = loaded(&texts);
         let each: Vec<_> = texts.iter().map(|text| loaded(&[text])).collect();
@@ -225,9 +247,14 @@ fn valid() -> impl Strategy<Value = String> {
     let network = (0u8..=255, prop::collection::btree_set("[a-z][a-z0-9_]{2,5}x", 0..4));
     let variables = prop::collection::btree_map("X_[A-Z0-9]{1,8}X", "(\\PC|\t|[\"'\\\\%$#]){0,20}", 0..4);
     let immich = (any::<std::net::SocketAddrV4>(), prop::sample::select(vec!["Europe/Oslo", "UTC"]), variables);
+    let accounts = prop::collection::btree_map(
+        "[a-z][a-z0-9-]{0,8}",
+        (prop::sample::select(vec!["off", "daily", "*-*-01 03:00:00"]), 0u32..100, "[a-zü \"\\\\]{1,8}x"),
+        0..3,
+    );
     let rest = (14u8..=18, prop::option::of("[1-9][0-9]{0,3}[KMGT]?"), any::<bool>());
-    (storage, network, immich, rest).prop_map(
-        |((root, databases, ml), (net, names), (listen, zone, variables), rest)| {
+    (storage, network, immich, accounts, rest).prop_map(
+        |((root, databases, ml), (net, names), (listen, zone, variables), accounts, rest)| {
             let toml = |text: &str| toml::Value::String(text.to_owned()).to_string();
             let line = |key: &str, value: Option<&str>| value.map(|value| format!("{key} = {}", toml(value)));
             let (major, memory, hdd) = rest;
@@ -247,6 +274,12 @@ fn valid() -> impl Strategy<Value = String> {
                 Some("[immich.environment]".to_owned()),
             ];
             lines.extend(variables.iter().map(|(name, value)| line(name, Some(value))));
+            for (name, (schedule, found, album)) in &accounts {
+                lines.push(Some(format!("[[icloud.account]]\nuntil_found = {found}\napple_id = \"a@b.org\"")));
+                lines.push(line("schedule", Some(schedule)));
+                lines.push(line("name", Some(name)));
+                lines.push(Some(format!("album = [{}]", toml(album))));
+            }
             lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
         },
     )

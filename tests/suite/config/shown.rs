@@ -79,6 +79,10 @@ fn later_files_win_key_by_key_and_lists_whole() {
     [notify]
     # command: nobody is told
 
+    [icloud]
+    max_missing = "1%" # default
+    max_missing_files = 10 # default
+
     [images]
     # server: that of the release
     # ml: that of the release
@@ -103,8 +107,8 @@ fn later_files_win_key_by_key_and_lists_whole() {
     # cpu_quota: no limit
 
     [resources.icloudpd]
-    # memory_max: no limit
-    # cpu_quota: no limit
+    memory_max = "1G" # default
+    cpu_quota = "100%" # default
     "#);
 }
 
@@ -153,6 +157,10 @@ fn an_empty_file_shows_the_defaults() {
     [notify]
     # command: nobody is told
 
+    [icloud]
+    max_missing = "1%"
+    max_missing_files = 10
+
     [images]
     # server: that of the release
     # ml: that of the release
@@ -177,8 +185,8 @@ fn an_empty_file_shows_the_defaults() {
     # cpu_quota: no limit
 
     [resources.icloudpd]
-    # memory_max: no limit
-    # cpu_quota: no limit
+    memory_max = "1G"
+    cpu_quota = "100%"
     "#);
 }
 

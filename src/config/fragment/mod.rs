@@ -4,11 +4,15 @@
 //! that is wrong; an operator wants to hear of everything at once. Values are checked in every file,
 //! also where a later file overrides them: a mistake that shows only when that file is removed is worse.
 
+mod accounts;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+pub(super) use accounts::{check_each_once, of_name};
 
 use super::document;
 use super::keys::{self, Key, Kind};
@@ -18,7 +22,11 @@ use super::problems::{Problem, Problems};
 use super::source::{Place, Source};
 use super::value::{Entry, Value, quoted};
 use super::variables;
-use crate::model::{CpuQuota, EnvironmentName, ImageRef, MemorySize, Subnet, TimeSpan};
+use crate::model::icloud::{AlbumName, CreatedBound, LibraryName};
+use crate::model::{
+    AccountName, AppleId, CpuQuota, EmailAddress, EnvironmentName, FolderStructure, ImageRef, MemorySize, Share,
+    Subnet, TimeSpan,
+};
 
 /// Where a release belongs that somebody wrote among the settings.
 const RELEASES: &str = "releases stand in a file of their own: config.d/NAME.catalogue.toml";
@@ -49,8 +57,10 @@ impl Reader<'_> {
     fn section(&mut self, section: &str, table: &DeTable<'_>) {
         for (name, value) in table {
             let path = dotted(section, name.get_ref());
-            if let Some(key) = keys::find(&path) {
-                self.value(key, name.span(), value);
+            if path == keys::ACCOUNT {
+                self.accounts(name.span(), value);
+            } else if let Some(key) = keys::find(&path) {
+                self.value(key, &key.path, name.span(), value);
             } else if keys::below(&path).is_empty() {
                 self.unknown(section, name);
             } else if let DeValue::Table(inner) = value.get_ref() {
@@ -75,58 +85,62 @@ impl Reader<'_> {
         self.problems.at(&place, problem);
     }
 
-    fn value(&mut self, key: &Key, name: Range<usize>, value: &Spanned<DeValue<'_>>) {
+    /// Reads the value of `key`, which is kept as that of `path`: an account has keys of its own.
+    fn value(&mut self, key: &Key, path: &str, name: Range<usize>, value: &Spanned<DeValue<'_>>) {
         let place = self.place(if value.span().is_empty() { name.clone() } else { value.span() });
         let read = match (key.kind, value.get_ref()) {
-            (Kind::Environment, DeValue::Table(table)) => return self.environment(&key.path, table),
-            (Kind::Networks, DeValue::Array(items)) => self.networks(key, items),
-            (Kind::Major, DeValue::Integer(digits)) => {
+            (Kind::Environment, DeValue::Table(table)) => return self.environment(path, table),
+            (Kind::Networks | Kind::Libraries | Kind::Albums | Kind::Words(_), DeValue::Array(items)) => {
+                self.list(key.kind, path, &place, items)
+            }
+            (Kind::Major | Kind::Count | Kind::Number(_), DeValue::Integer(digits)) => {
                 // Too large a number is caught with the other wrong ones.
                 let number = i64::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(i64::MAX);
-                let checked = meaning::major(number).map(|_| Value::Integer(number));
-                self.checked(&key.path, &place, &digits.to_string(), checked)
-            }
-            (Kind::Count, DeValue::Integer(digits)) => {
-                let number = i64::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(i64::MAX);
-                let checked = meaning::count(number).map(|_| Value::Integer(number));
-                self.checked(&key.path, &place, &digits.to_string(), checked)
+                let checked = check_number(key.kind, number).map(|()| Value::Integer(number));
+                self.checked(path, &place, &digits.to_string(), checked)
             }
             (Kind::Switch, DeValue::Boolean(truth)) => Some(Value::Boolean(*truth)),
             (kind, DeValue::String(text)) if kind.shape() == "a string" => {
                 let checked = check(kind, text).map(|()| Value::Text(text.to_string()));
-                self.checked(&key.path, &place, &quoted(text), checked)
+                self.checked(path, &place, &quoted(text), checked)
             }
             _ => {
                 let help = format!("write it like this: {} = {}", key.name(), key.kind.example());
-                self.wrong_type(&key.path, key.kind.shape(), name, value, Some(help));
+                self.wrong_type(path, key.kind.shape(), name, value, Some(help));
                 None
             }
         };
-        self.entries.insert(key.path.clone(), Entry { value: read, place });
+        self.entries.insert(path.to_owned(), Entry { value: read, place });
     }
 
     fn checked(&mut self, path: &str, place: &Place, found: &str, read: Result<Value, Refusal>) -> Option<Value> {
         read.map_err(|refusal| self.problems.at(place, Problem::bad_value(path, found, refusal))).ok()
     }
 
-    fn networks(&mut self, key: &Key, items: &[Spanned<DeValue<'_>>]) -> Option<Value> {
+    fn list(&mut self, kind: Kind, path: &str, whole: &Place, items: &[Spanned<DeValue<'_>>]) -> Option<Value> {
         let mut names: Vec<String> = Vec::new();
         let mut sound = true;
         for item in items {
             let DeValue::String(text) = item.get_ref() else {
-                self.wrong_type(&key.path, "a string", item.span(), item, None);
+                self.wrong_type(path, "a string", item.span(), item, None);
                 sound = false;
                 continue;
             };
-            let read = match meaning::network(text) {
-                Ok(_) if names.iter().any(|name| name == text) => {
-                    Err(Refusal::new("each network once", Some("leave this one out".to_owned())))
+            let read = match check_item(kind, text) {
+                Ok(()) if names.iter().any(|name| name == text) => {
+                    let each = if kind == Kind::Networks { "each network once" } else { "each of them once" };
+                    Err(Refusal::new(each, Some("leave this one out".to_owned())))
                 }
-                other => other.map(|_| Value::Text(text.to_string())),
+                other => other.map(|()| Value::Text(text.to_string())),
             };
             let place = self.place(item.span());
-            sound &= self.checked(&key.path, &place, &quoted(text), read).is_some();
+            sound &= self.checked(path, &place, &quoted(text), read).is_some();
             names.push(text.to_string());
+        }
+        if names.is_empty() && matches!(kind, Kind::Libraries | Kind::Words(_)) {
+            let refusal = Refusal::new("at least one", Some("leave the line out for the default".to_owned()));
+            self.problems.at(whole, Problem::bad_value(path, "an empty list", refusal));
+            return None;
         }
         sound.then_some(Value::List(names))
     }
@@ -192,9 +206,36 @@ fn check(kind: Kind, text: &str) -> Result<(), Refusal> {
         Kind::Calendar => meaning::calendar(text).map(drop),
         Kind::Span => meaning::plain::<TimeSpan>(text).map(drop),
         Kind::Program => meaning::program(text).map(drop),
-        Kind::Networks | Kind::Environment | Kind::Major | Kind::Count | Kind::Switch => {
-            Err(Refusal::new(kind.shape(), None))
-        }
+        Kind::Icloudpd => meaning::icloudpd(text).map(drop),
+        Kind::Share => meaning::plain::<Share>(text).map(drop),
+        Kind::Account => meaning::plain::<AccountName>(text).map(drop),
+        Kind::AppleId => meaning::plain::<AppleId>(text).map(drop),
+        Kind::Email => meaning::plain::<EmailAddress>(text).map(drop),
+        Kind::Created => meaning::plain::<CreatedBound>(text).map(drop),
+        Kind::Folders => meaning::plain::<FolderStructure>(text).map(drop),
+        Kind::Word(words) => meaning::word(words, text),
+        _ => Err(Refusal::new(kind.shape(), None)),
+    }
+}
+
+/// Whether `text` may stand in a list of this kind.
+fn check_item(kind: Kind, text: &str) -> Result<(), Refusal> {
+    match kind {
+        Kind::Networks => meaning::network(text).map(drop),
+        Kind::Libraries => meaning::plain::<LibraryName>(text).map(drop),
+        Kind::Albums => meaning::plain::<AlbumName>(text).map(drop),
+        Kind::Words(words) => meaning::word(words, text),
+        _ => Err(Refusal::new(kind.shape(), None)),
+    }
+}
+
+/// Whether `number` is a value of this kind.
+fn check_number(kind: Kind, number: i64) -> Result<(), Refusal> {
+    match kind {
+        Kind::Major => meaning::major(number).map(drop),
+        Kind::Count => meaning::count(number).map(drop),
+        Kind::Number(least) => meaning::number(least, number),
+        _ => Err(Refusal::new(kind.shape(), None)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! From what all files say together to [`Settings`]: defaults, and the checks that need two values.
 
+mod icloud;
+
 use std::collections::BTreeMap;
 
 use crate::catalogue::Catalogue;
@@ -29,6 +31,7 @@ pub(super) fn resolve(merged: &Merged, catalogue: &Catalogue, problems: &mut Pro
     let snapshots = resolver.snapshots();
     let upgrade = resolver.upgrade();
     let notify = resolver.optional("notify.command", meaning::program).map(|command| Notify { command });
+    let icloud = resolver.icloud();
     let images = resolver.each_component(|resolver, component| {
         resolver.optional(&format!("images.{}", component.key()), meaning::plain)
     });
@@ -42,6 +45,7 @@ pub(super) fn resolve(merged: &Merged, catalogue: &Catalogue, problems: &mut Pro
             snapshots: snapshots?,
             upgrade: upgrade?,
             notify: notify?,
+            icloud: icloud?,
             images: images?,
             resources: resources?,
             catalogue: catalogue.clone(),
