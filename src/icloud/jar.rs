@@ -193,7 +193,7 @@ mod tests {
             (r#"X-APPLE-WEBAUTH-USER="x"; expires="tomorrow"; version=0"#, JarError::NoDate),
             (r#"X-APPLE-WEBAUTH-USER="x"; expires="99999-01-01 00:00:00Z"; version=0"#, JarError::NoDate),
             (r#"X-APPLE-WEBAUTH-USER="x"; expires="2026-12-22 01:19:40Z""#, JarError::NobodyIn),
-            (r#"X-APPLE-WEBAUTH-USER="x\"; expires="2026-12-22 01:19:40Z"; version=0"#, JarError::NobodyIn),
+            (r#"X-APPLE-WEBAUTH-USER="x\"; expires="2026-12-22 01:19:40Z"; version=0"#, JarError::NoDate),
         ] {
             assert_eq!(jar(cookie), Err(error), "{cookie}");
         }

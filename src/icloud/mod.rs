@@ -5,3 +5,4 @@
 
 pub mod jar;
 pub mod log;
+pub mod whole;
