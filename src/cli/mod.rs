@@ -6,6 +6,7 @@ mod daemon;
 mod doctor;
 mod failure;
 mod history;
+mod icloud;
 mod open;
 mod output;
 mod plan;
@@ -87,6 +88,9 @@ enum Command {
     /// Check, show and explain the configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// Sign in at iCloud, download, and see how long a session is good
+    #[command(subcommand)]
+    Icloud(icloud::Command),
     /// Keep the host as the configuration says (run by photos-agent.service)
     Daemon,
     /// Finish an interrupted operation, if there is one (run by photos-resolve.service)
@@ -182,6 +186,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             Command::Thaw => snapshot::thaw(context).await,
             Command::Secret(command) => secret::run(context, command).await,
             Command::Config(command) => config::run(context, &command),
+            Command::Icloud(command) => icloud::run(context, command).await,
             Command::Daemon => daemon::run(context).await,
             Command::Resolve => daemon::resolve(context).await,
         }

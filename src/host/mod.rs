@@ -26,6 +26,7 @@ pub mod size;
 pub mod storage;
 pub mod subvolume;
 pub mod systemd;
+pub mod terminal;
 pub mod timed;
 pub mod watch;
 

@@ -30,6 +30,8 @@ pub struct Reading {
     counts: SyncCounts,
     /// A line that decides, where the run does not reach its end.
     verdict: Option<SyncResult>,
+    /// The same of a library before the one that is its turn now.
+    earlier: Option<SyncResult>,
     /// It said that it is at its end.
     at_end: bool,
     /// Files that could not be written, which is said of a connection that broke, too.
@@ -65,6 +67,11 @@ impl Reading {
             self.unwritten += 1;
         } else if NO_ROOM.iter().any(|words| message.contains(words)) {
             self.no_room = true;
+        } else if message.starts_with("Processing user: ") {
+            // Each library has its own turn.
+            let verdict = self.verdict.take().filter(|_| !self.at_end);
+            self.earlier = self.earlier.take().or(verdict);
+            self.at_end = false;
         } else if message.starts_with("All photos and videos have been downloaded") {
             self.at_end = true;
         } else if message.starts_with("Authentication completed successfully") {
@@ -109,9 +116,10 @@ impl Reading {
             return SyncResult::DiskFull;
         }
         let unknown = || SyncResult::Unknown { said: self.tail.iter().cloned().collect() };
-        match (ended, &self.verdict) {
+        let verdict = self.earlier.as_ref().or_else(|| self.verdict.as_ref().filter(|_| !self.at_end));
+        match (ended, verdict) {
             // What decides is said before an end that is one of its kind.
-            (Ended::Well | Ended::Badly, Some(verdict)) if !self.at_end => verdict.clone(),
+            (Ended::Well | Ended::Badly, Some(verdict)) => verdict.clone(),
             (Ended::Killed, Some(verdict)) if verdict.mends() == crate::model::icloud::Mends::Login => verdict.clone(),
             (Ended::Killed, _) => SyncResult::CutOff,
             (Ended::Well, _) if self.at_end && self.counts.failed + self.unwritten == 0 => SyncResult::Done,
@@ -272,6 +280,20 @@ mod tests {
         reading.take("2026-11-22 02:16:18 INFO     All photos and videos have been downloaded");
         assert_eq!(reading.result(Ended::Well, true), SyncResult::Partly { failed: 1, cut: 0 });
         assert_eq!(reading.result(Ended::Well, false), SyncResult::DiskFull);
+    }
+
+    #[test]
+    fn one_library_that_fails_is_not_made_good_by_the_next() {
+        let mut reading = Reading::default();
+        for line in [
+            "INFO     Processing user: a@b.c",
+            "INFO     Apple iCloud is temporary refusing to serve icloudpd",
+            "INFO     Processing user: a@b.c",
+            "INFO     All photos and videos have been downloaded",
+        ] {
+            reading.take(&format!("2026-11-22 02:13:45 {line}"));
+        }
+        assert_eq!(reading.result(Ended::Well, true), SyncResult::Throttled);
     }
 
     #[test]

@@ -146,6 +146,13 @@ pub(super) struct StoredSecret {
     pub(super) id: String,
 }
 
+/// A secret with its value: not to be debugged.
+#[derive(Deserialize)]
+pub(super) struct ShownSecret {
+    #[serde(rename = "SecretData")]
+    pub(super) value: String,
+}
+
 #[derive(Deserialize)]
 pub(super) struct SecretSpec {
     #[serde(rename = "Name")]

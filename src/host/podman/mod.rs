@@ -17,7 +17,7 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::model::{ContainerRun, ContainerState, Digest, ImageRef, NetworkName, PodmanState, SecretName};
-use answers::{ApiError, Container, Image, Info, Inspect, Network, Secret, StoredSecret};
+use answers::{ApiError, Container, Image, Info, Inspect, Network, Secret, ShownSecret, StoredSecret};
 use send::send;
 
 pub use pull::PullProgress;
@@ -177,6 +177,18 @@ impl Podman {
     /// Stores a secret in place of the one of this name, if there is one. Returns its identity.
     pub async fn replace_secret(&self, name: &SecretName, value: Vec<u8>) -> Result<String, PodmanError> {
         self.write_secret(name, value, true).await
+    }
+
+    /// The value of a secret; none where there is none of this name.
+    pub async fn secret_value(&self, name: &SecretName) -> Result<Option<String>, PodmanError> {
+        let doing = format!("read the secret {name}");
+        let request = self.client.get(format!("{BASE}/secrets/{name}/json")).query(&[("showsecret", "true")]);
+        let response = send(request.timeout(PATIENCE), &doing).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let shown: ShownSecret = understand(accept(response, &doing).await?, &doing).await?;
+        Ok(Some(shown.value))
     }
 
     async fn write_secret(&self, name: &SecretName, value: Vec<u8>, replace: bool) -> Result<String, PodmanError> {
