@@ -15,7 +15,7 @@ const FULL_EVERY: usize = 4;
 const TRIES: u32 = 3;
 
 /// The first wait between two tries. Each further one is four times as long.
-const FIRST_WAIT: Duration = Duration::from_secs(60);
+const FIRST_WAIT: Duration = Duration::from_secs(30);
 
 /// How long before a session's end it is told of.
 pub const WARN: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn only_what_time_mends_is_tried_again_and_not_for_ever() {
-        let minutes = |result: &SyncResult, tries| again_in(result, tries).map(|wait| wait.as_secs() / 60);
-        assert_eq!([1, 2, 3, 4].map(|tries| minutes(&SyncResult::Throttled, tries)), [Some(1), Some(4), None, None]);
+        let seconds = |result: &SyncResult, tries| again_in(result, tries).map(|wait| wait.as_secs());
+        assert_eq!([1, 2, 3, 4].map(|tries| seconds(&SyncResult::Throttled, tries)), [Some(30), Some(120), None, None]);
         for never in [
             SyncResult::Done,
             SyncResult::WrongPassword,

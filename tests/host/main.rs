@@ -15,6 +15,7 @@ mod faults;
 mod first;
 mod gate;
 mod generator;
+mod icloud;
 mod isolation;
 mod kinds;
 mod major;

@@ -21,7 +21,7 @@ use crate::model::icloud::SyncResult;
 use crate::model::{AccountName, SecretName};
 
 #[derive(Debug, Args)]
-pub(super) struct Options {
+pub(in crate::cli) struct Options {
     /// Which account, by its name in the configuration
     #[arg(value_name = "ACCOUNT")]
     account: String,

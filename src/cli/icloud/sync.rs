@@ -21,7 +21,7 @@ use crate::record::Run;
 const TELL: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
-pub(super) struct Options {
+pub(in crate::cli) struct Options {
     /// Which account, by its name in the configuration
     #[arg(value_name = "ACCOUNT")]
     account: String,

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import struct
 
 # What every fourth picture is; a live one has a film beside it, a RAW one its JPEG.
 KINDS = ("jpeg", "live", "raw", "film")
@@ -10,11 +11,19 @@ DAY = 86_400_000
 
 
 def content(account, picture, part, size):
-    """The bytes of a file: a head that says what it is, then noise that depends on nothing but the name."""
-    head = {"jpeg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", "heic": b"\x00\x00\x00\x18ftypheic", "mov": b"\x00\x00\x00\x14ftypqt  ", "dng": b"II*\x00"}
-    seed = f"{account}/{picture}/{part}".encode()
-    noise = hashlib.shake_256(seed).digest(size)
-    return (head.get(part, b"") + noise)[:size]
+    """The bytes of a file that a program would take for what it is: a head and an end that fit its size, and noise between
+    them that depends on nothing but the name."""
+    noise = hashlib.shake_256(f"{account}/{picture}/{part}".encode()).digest(size).replace(b"\xff", b"\xfe")
+    if part == "jpeg":
+        head = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00\xff\xda\x00\x08\x01\x01\x00\x00?\x00"
+        return head + noise[: size - len(head) - 2] + b"\xff\xd9"
+    if part == "dng":
+        data = 8 + 2 + 2 * 12 + 4
+        entries = struct.pack("<HHIIHHII", 273, 4, 1, data, 279, 4, 1, size - data)
+        return b"II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4) + noise[: size - data]
+    brand = b"heic" if part == "heic" else b"qt  "
+    head = struct.pack(">I4s4sI", 16, b"ftyp", brand, 0)
+    return head + struct.pack(">I4s", size - len(head), b"mdat") + noise[: size - len(head) - 8]
 
 
 def checksum(account, picture, part, size):
