@@ -4,21 +4,23 @@
 //! being unreadable is an error, since nothing can be decided without it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::Settings;
 use crate::host::files::FileError;
 use crate::host::{Host, files, generator, kernel, storage};
+use crate::model::icloud::{SENTINEL, Sentinel};
 use crate::model::{
-    FileState, HostPath, InForce, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root, Subvolume, UnitName,
-    UnitState,
+    AccountName, FileState, HostPath, InForce, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root,
+    Subvolume, UnitName, UnitState,
 };
-use crate::plan::{Observed, PODMAN_SOCKET, Unreachable};
+use crate::plan::{LibraryState, Observed, PODMAN_SOCKET, SentinelState, Unreachable};
 use crate::record::{
     Generation, Generations, ImageLock, Pending, RecordError, Texts, installed, is_first_start, places, role_password,
 };
 use crate::stack::{
-    self, Desired, FIREWALL_CHAINS, FIREWALL_TABLE, Facts, INNER_INTERFACE, Programs, QUADLETS, SubvolumePlace,
+    self, Desired, DesiredAccount, FIREWALL_CHAINS, FIREWALL_TABLE, Facts, INNER_INTERFACE, Programs, QUADLETS,
+    SubvolumePlace,
 };
 
 /// Why it cannot be decided what is wanted.
@@ -120,7 +122,9 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         role: role_password(&host.root)?,
         recorded,
         first_starts: half_made(&host.root, desired),
-        stack_was_stopped: pending.is_some_and(|pending| pending.stack_was_stopped),
+        stack_was_stopped: pending.as_ref().is_some_and(|pending| pending.stack_was_stopped),
+        going_back: pending.is_some_and(|pending| pending.restore.is_some()),
+        libraries: observe_libraries(&host.root, desired),
         selinux: kernel::has_selinux(&host.root),
     })
 }
@@ -144,7 +148,8 @@ fn recorded(last: Option<&Generation>, mut texts: Texts) -> Texts {
 }
 
 async fn observe_podman(host: &Host, desired: &Desired) -> Result<PodmanState, Unreachable> {
-    let images = desired.services.iter().map(|service| service.image.clone()).collect();
+    let services = desired.services.iter().map(|service| service.image.clone());
+    let images = services.chain(desired.accounts.iter().map(|account| account.image.clone())).collect();
     host.podman.observe(&images).await.map_err(|error| Unreachable(chain(&error)))
 }
 
@@ -159,7 +164,27 @@ fn observe_places(root: &Root, desired: &Desired) -> BTreeMap<HostPath, Result<P
     let folders = desired.folders.iter().map(|folder| &folder.path);
     let subvolumes = desired.subvolumes.iter().map(|place| &place.path);
     let look = |path: &HostPath| storage::observe(&root.join(path.as_path())).map_err(|error| chain(&error));
-    folders.chain(subvolumes).map(|path| (path.clone(), look(path))).collect()
+    let accounts = desired.accounts.iter().flat_map(|account| [&account.photos, &account.cookies]);
+    let accounts = accounts.filter(|path| path.as_path().parent().is_some_and(|above| root.join(above).is_dir()));
+    folders.chain(subvolumes).chain(accounts).map(|path| (path.clone(), look(path))).collect()
+}
+
+/// The folders of photographs that are there.
+fn observe_libraries(root: &Root, desired: &Desired) -> BTreeMap<AccountName, Result<LibraryState, String>> {
+    let look = |account: &DesiredAccount| {
+        let at = root.join(account.photos.as_path());
+        at.is_dir().then(|| (account.name.clone(), library(&at).map_err(|error| chain(&error))))
+    };
+    desired.accounts.iter().filter_map(look).collect()
+}
+
+fn library(at: &Path) -> Result<LibraryState, FileError> {
+    let has_pictures = files::list(at)?.iter().any(|name| !name.starts_with(SENTINEL));
+    let sentinel = match files::read(&at.join(SENTINEL))? {
+        None => SentinelState::Missing,
+        Some(text) => Sentinel::read(&text).map_or(SentinelState::Strange, SentinelState::Says),
+    };
+    Ok(LibraryState { has_pictures, sentinel })
 }
 
 /// The files that are wanted, and those that were: what nothing wants any more is found by what was recorded.

@@ -97,7 +97,7 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
     /// Looks, and does what there is to do. May be dropped at any point: the next turn takes up what it left.
     pub(super) async fn turn(&mut self, heard: &str) -> Turned {
         self.wait_for_lock().await;
-        let turned = self.look_and_mend(heard).await;
+        let turned = Box::pin(self.look_and_mend(heard)).await;
         self.tidy().await;
         turned
     }

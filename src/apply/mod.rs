@@ -3,6 +3,7 @@
 //! One operation: lock, look, plan, refuse or act, look again. The journal is open before the first
 //! change and closed after the last. What to do is the plan's; here is only how.
 
+mod accept;
 mod applied;
 mod database;
 mod ended;
@@ -31,6 +32,7 @@ use crate::plan::{Observed, Plan, plan};
 use crate::record::{Generation, Generations, ImageLock, Outcome, Pending, RecordError, Restored, add_places};
 use crate::stack::{self, Desired, Facts};
 
+pub use accept::accept;
 pub use applied::{OF_THE_FILES, applied, held, texts, understand};
 pub use database::{ask_database, schema_version, vitals};
 pub use ended::{ApplyError, Report};

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::apply::operation::Operation;
 use crate::apply::progress::{Event, Progress};
 use crate::apply::upgrade::watch::Unwell;
-use crate::apply::{ApplyError, Survey, images, secrets, units};
+use crate::apply::{ApplyError, Survey, images, restore, secrets, units};
 use crate::host::door::DoorError;
 use crate::host::files::{self, FileError};
 use crate::host::generator::GeneratorError;
@@ -14,11 +14,12 @@ use crate::host::podman::PodmanError;
 use crate::host::process::ProcessError;
 use crate::host::storage::{self, StorageError};
 use crate::host::systemd::{SystemdError, Verb};
-use crate::host::{Host, kernel};
+use crate::host::{Host, kernel, library};
+use crate::model::icloud::SENTINEL;
 use crate::model::{ActiveState, HostPath, NetworkName, Refusal, Root, UnitName};
 use crate::plan::Step;
 use crate::record::{MarkError, Places, RecordError, add_places, mark_first_start};
-use crate::stack::{Desired, INNER_INTERFACE, UNITS};
+use crate::stack::{Desired, INNER_INTERFACE, UNITS, icloudpd};
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -221,11 +222,22 @@ async fn execute(
             storage::make_subvolume(&root.join(path.as_path()), nocow, owner, mode, *label).await?;
             Ok(add_places(root, Places::from([(*subvolume, path.clone())]))?)
         }
+        Step::MakeLibrary { path, sentinel } => {
+            let file = (SENTINEL, &*sentinel.text());
+            Ok(library::make(&root.join(path.as_path()), icloudpd::UID, icloudpd::PHOTOS_MODE, file).await?)
+        }
+        Step::WriteSentinel { path, sentinel } => {
+            Ok(library::say(&root.join(path.as_path()), (SENTINEL, &sentinel.text()))?)
+        }
         Step::SetNocow { path } => Ok(storage::set_nocow(&root.join(path.as_path()))?),
         Step::SetOwner { path, owner, mode } => Ok(storage::set_owner(&root.join(path.as_path()), *owner, *mode)?),
         Step::MakeSecret { secret } => secrets::make(host, secret).await,
         Step::Pull { image } => images::pull(host, image, progress).await,
-        Step::StopStack { .. } => units::jobs(host, Verb::Stop, &stack_units(survey), progress).await,
+        Step::StopStack { .. } => {
+            let mut names = stack_units(survey);
+            names.extend(restore::syncs(host).await?);
+            units::jobs(host, Verb::Stop, &names, progress).await
+        }
         Step::InstallFiles { files } => units::install(host, survey, files, operation, progress).await,
         Step::Reload => units::reload(host, survey).await,
         Step::RemoveFiles { paths } => units::remove(host, paths).await,

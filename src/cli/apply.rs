@@ -20,12 +20,26 @@ const APPLY: &str = "photos-agent apply";
 /// How often the bytes of a pull are told.
 const TELL_BYTES: Duration = Duration::from_secs(2);
 
-pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Let options of an iCloud account change that move its pictures, and take its folder for the right one: all pictures
+    /// are downloaded again
+    #[arg(long)]
+    accept: bool,
+}
+
+pub(super) async fn run(context: &Context, options: &Options) -> Result<ExitCode, Failure> {
     require_root()?;
     let loaded = context.load()?;
     let mut talk = Talk::new(context.output);
     let host = context.host()?;
     let was_open = Pending::read(&host.root)?.is_some();
+    if options.accept {
+        for account in apply::accept(&host, &loaded, APPLY).await? {
+            talk.output
+                .talk(&format!("The folder of {account} is taken as it is, and its options as they are written."));
+        }
+    }
     let report = apply::apply(&host, &loaded, APPLY, &mut talk).await?;
     if was_open {
         // It may have been a snapshot, or the deletion of one.

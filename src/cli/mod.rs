@@ -67,7 +67,7 @@ enum Command {
     /// Show what `apply` would do; exit code 2 if there is something
     Plan,
     /// Bring the host to what the configuration says; a second run changes nothing
-    Apply,
+    Apply(apply::Options),
     /// Show services, health, storage and pending work; exit code 2 if something is not well
     Status,
     /// Show operations and generations, newest first
@@ -175,7 +175,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     runtime.block_on(async {
         match command {
             Command::Plan => plan::run(context).await,
-            Command::Apply => apply::run(context).await,
+            Command::Apply(options) => apply::run(context, &options).await,
             Command::Status => status::run(context).await,
             Command::History => history::run(context),
             Command::Doctor => doctor::run(context).await,
@@ -188,7 +188,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             Command::Config(command) => config::run(context, &command),
             Command::Icloud(command) => icloud::run(context, command).await,
             Command::Daemon => daemon::run(context).await,
-            Command::Resolve => daemon::resolve(context).await,
+            Command::Resolve => Box::pin(daemon::resolve(context)).await,
         }
     })
 }

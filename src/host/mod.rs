@@ -14,6 +14,7 @@ pub mod immich;
 mod ioctl;
 pub mod journal;
 pub mod kernel;
+pub mod library;
 pub mod lock;
 pub mod many;
 pub mod netns;

@@ -118,7 +118,7 @@ fn refusal(what: &str, why: &str) -> Refusal {
 
 /// Whether containers of other people are on the agent's own networks.
 fn has_guests(podman: &PodmanState, desired: &Desired) -> bool {
-    let is_ours = |name: &str| desired.services.iter().any(|service| service.service.stem() == name);
+    let is_ours = |name: &str| desired.has_container(name);
     let is_own = |name: &String| desired.networks.iter().any(|own| own.name.as_str() == name);
     podman.containers.iter().any(|(name, state)| !is_ours(name) && state.networks.iter().any(is_own))
 }

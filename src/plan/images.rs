@@ -8,8 +8,8 @@ use crate::stack::{Desired, OtherMajor};
 
 pub(super) fn plan(podman: &PodmanState, desired: &Desired, plan: &mut Plan) {
     let mut asked = BTreeSet::new();
-    for service in &desired.services {
-        let image = &service.image;
+    let services = desired.services.iter().map(|service| &service.image);
+    for image in services.chain(desired.accounts.iter().map(|account| &account.image)) {
         if podman.images.contains(&image.to_string()) || !asked.insert(image) {
             continue;
         }

@@ -3,6 +3,7 @@
 //! Knows no clock, no file, no bus, no async. The same input gives the same plan, to the letter; the
 //! apply decides nothing that could have been decided here.
 
+mod accounts;
 pub mod census;
 pub mod door;
 mod first_start;
@@ -25,7 +26,7 @@ mod timers;
 mod units;
 pub mod upgrade;
 
-pub use observed::{Observed, Unreachable};
+pub use observed::{LibraryState, Observed, SentinelState, Unreachable};
 pub use services::{Wanted, wanted};
 pub use step::{FileChange, FileDrift, Gate, Plan, Planned, Step};
 
@@ -70,6 +71,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     }
     refuse_old_podman(podman, &mut plan);
     storage::plan(observed, desired, &mut plan);
+    accounts::plan(observed, podman, desired, &mut plan);
     secrets::plan(observed, podman, desired, &mut plan);
     images::plan(podman, desired, &mut plan);
     let wanted = services::wanted(observed, desired);

@@ -68,7 +68,7 @@ pub(super) fn lost<'a>(observed: &Observed, podman: &PodmanState, desired: &'a D
 
 /// Containers of other people on a network that must go: Podman would not remove it, and the stack would be down.
 pub(super) fn refuse_guests(changed: &[Changed<'_>], podman: &PodmanState, desired: &Desired, plan: &mut Plan) {
-    let is_ours = |name: &String| desired.services.iter().any(|service| service.service.stem() == name);
+    let is_ours = |name: &String| desired.has_container(name);
     for Changed { network, reason } in changed {
         let is_on = |networks: &[String]| networks.iter().any(|name| name == network.name.as_str());
         for (name, _) in podman.containers.iter().filter(|(name, state)| !is_ours(name) && is_on(&state.networks)) {

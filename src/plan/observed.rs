@@ -4,12 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::icloud::Sentinel;
 use crate::model::{
-    FileState, HostPath, Kernel, PlaceState, PodmanState, RolePassword, Subvolume, UnitName, UnitState,
+    AccountName, FileState, HostPath, Kernel, PlaceState, PodmanState, RolePassword, Subvolume, UnitName, UnitState,
 };
 
 /// The host at one moment.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct Observed {
     /// What Podman holds, or why it could not be asked.
     pub podman: Result<PodmanState, Unreachable>,
@@ -38,8 +40,32 @@ pub struct Observed {
     pub stack_was_stopped: bool,
     /// Subvolumes whose first start has begun and not ended well.
     pub first_starts: BTreeSet<Subvolume>,
+    /// The folders of photographs of the accounts that are wanted, where there are such folders.
+    pub libraries: BTreeMap<AccountName, Result<LibraryState, String>>,
+    /// Whether data of another moment is being put back, which brings its own order of photographs along.
+    pub going_back: bool,
     /// Whether SELinux is on, so that new subvolumes need a label.
     pub selinux: bool,
+}
+
+/// The folder of an account's photographs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LibraryState {
+    /// Whether there is anything but the sentinel in it.
+    pub has_pictures: bool,
+    /// What the sentinel says.
+    pub sentinel: SentinelState,
+}
+
+/// The file that says what a folder is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SentinelState {
+    /// It is not there.
+    Missing,
+    /// It is not understood.
+    Strange,
+    /// It says this.
+    Says(Sentinel),
 }
 
 /// Why a whole source of knowledge was silent.

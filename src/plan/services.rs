@@ -1,7 +1,7 @@
 //! Services: what runs and should not, what does not and should, what runs from an old text.
 
 use crate::model::{ActiveState, ContainerState, LoadState, PodmanState, Service, UnitName};
-use crate::plan::{Observed, Plan, Step, first_start, networks, timers, unit};
+use crate::plan::{Observed, Plan, Step, accounts, first_start, networks, timers, unit};
 use crate::stack::{Desired, DesiredService};
 
 /// So many restarts in a row are no mishap any more.
@@ -44,7 +44,7 @@ pub(super) fn any_is_up(observed: &Observed, desired: &Desired) -> bool {
         let state = unit(observed, name.as_str());
         !matches!(state.active, ActiveState::Inactive | ActiveState::Failed)
     };
-    services.chain(std::iter::once(&desired.target)).any(is_up)
+    services.chain(std::iter::once(&desired.target)).any(is_up) || accounts::any_runs(observed, desired)
 }
 
 pub(super) fn plan(
@@ -218,7 +218,9 @@ fn tell_masked(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     }
     // Networks, rules, the slice. The target is the operator's switch for all of it.
     let is_service = |name: &UnitName| {
-        desired.services.iter().any(|service| service.unit == *name) || timers::is_timed(desired, name)
+        desired.services.iter().any(|service| service.unit == *name)
+            || timers::is_timed(desired, name)
+            || accounts::is_of_one(desired, name)
     };
     let others = desired.units().filter(|name| !is_service(name) && **name != desired.target);
     for name in others.filter(|name| is_masked(observed, name)) {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::model::icloud::{SENTINEL, Sentinel};
 use crate::model::{HostPath, ImageRef, NetworkName, Refusal, SecretName, Subvolume, UnitName};
 
 /// What to do, in order, or why nothing may be done.
@@ -79,6 +80,20 @@ pub enum Step {
         path: HostPath,
         /// Permission bits.
         mode: u32,
+    },
+    /// The folder of an account's photographs, with the file that says so: both or nothing.
+    MakeLibrary {
+        /// Where.
+        path: HostPath,
+        /// What the file says.
+        sentinel: Sentinel,
+    },
+    /// Only that file, of a folder without photographs.
+    WriteSentinel {
+        /// The folder.
+        path: HostPath,
+        /// What the file says.
+        sentinel: Sentinel,
     },
     /// A subvolume, NOCOW and owner set while it is empty.
     MakeSubvolume {
@@ -271,6 +286,10 @@ impl fmt::Display for Step {
             Self::Enable { unit } => write!(f, "enable {unit}"),
             Self::Disable { unit } => write!(f, "disable {unit}"),
             Self::MakeFolder { path, mode } => write!(f, "make folder {path} ({mode:04o})"),
+            Self::MakeLibrary { path, sentinel } => {
+                write!(f, "make folder {path} for the pictures of {}", sentinel.account)
+            }
+            Self::WriteSentinel { path, .. } => write!(f, "write {path}/{SENTINEL}"),
             Self::MakeSubvolume { subvolume, path, .. } => {
                 let nocow = if subvolume.nocow() { "NOCOW, " } else { "" };
                 write!(f, "make subvolume {path} ({nocow}owner {}, {:04o})", subvolume.owner(), subvolume.mode())

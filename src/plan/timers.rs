@@ -7,7 +7,7 @@ use crate::stack::{Desired, UNITS};
 /// As with the target (docs/adr/0009): what was stopped, disabled or masked stays so, and a note says it.
 pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
     for name in &desired.timers {
-        if let Some(service) = service(name)
+        if let Some(service) = service(desired, name)
             && unit(observed, service.as_str()).load == LoadState::Masked
         {
             plan.notes.push(format!("{service} is masked and does nothing: systemctl unmask {service}"));
@@ -41,9 +41,13 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
 
 /// Whether the unit is a timer of ours, or what one starts: masked, it keeps nothing else from its work.
 pub(super) fn is_timed(desired: &Desired, name: &UnitName) -> bool {
-    desired.timers.iter().any(|timer| timer == name || service(timer).as_ref() == Some(name))
+    desired.timers.iter().any(|timer| timer == name || service(desired, timer).as_ref() == Some(name))
 }
 
-fn service(timer: &UnitName) -> Option<UnitName> {
+/// What it starts.
+fn service(desired: &Desired, timer: &UnitName) -> Option<UnitName> {
+    if let Some(account) = desired.accounts.iter().find(|account| account.timer.as_ref() == Some(timer)) {
+        return Some(account.sync.clone());
+    }
     format!("{}.service", timer.as_str().strip_suffix(".timer")?).parse().ok()
 }

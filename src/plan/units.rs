@@ -4,6 +4,9 @@ use crate::model::{ActiveState, FileKind, FileState, HostPath, LoadState, UnitNa
 use crate::plan::{FileChange, FileDrift, Observed, Plan, Step, unit};
 use crate::stack::{Desired, DesiredFile, FIREWALL_RULES, MARKER, QUADLETS, UNITS};
 
+/// How the units begin that look after runs of icloudpd.
+const SYNCS: &str = "photos-icloud@";
+
 /// Where generators write (systemd.generator(7)).
 const GENERATED: &str = "/run/systemd/generator";
 
@@ -153,8 +156,15 @@ fn timer(path: &HostPath) -> Option<UnitName> {
 fn generated_unit(path: &HostPath) -> Option<UnitName> {
     let name = path.as_path().file_name()?.to_str()?;
     let stem = name.strip_suffix(".container").map(str::to_owned);
+    let stem = stem.or_else(|| sync_stem(path));
     let stem = stem.or_else(|| name.strip_suffix(".network").map(|stem| format!("{stem}-network")))?;
     format!("{stem}.service").parse().ok()
+}
+
+/// What looks after a run, and would go on without an account.
+fn sync_stem(path: &HostPath) -> Option<String> {
+    let name = path.as_str().strip_prefix(UNITS)?.strip_prefix('/')?;
+    name.strip_suffix(".service").filter(|stem| stem.starts_with(SYNCS)).map(str::to_owned)
 }
 
 fn refuse_shadows(observed: &Observed, plan: &mut Plan) {

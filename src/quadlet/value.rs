@@ -11,7 +11,7 @@
 //! | systemd, command | `ExecStart=` of both, `ExecStartPost=` | splits, unquotes, `%` specifiers, `$` variables, a lone `;` ends the command |
 //! | systemd, setting | `[Unit]`, `[Service]` | `%` specifiers |
 
-use crate::model::{HostPath, Invalid};
+use crate::model::{EnvironmentName, HostPath, Invalid};
 
 /// The right side of a `Key=`, escaped for the readers of that key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,17 @@ impl Value {
     pub fn words<I: AsRef<str>>(words: impl IntoIterator<Item = I>) -> Result<Self, Invalid> {
         let quoted = words.into_iter().map(|word| quadlet_word(word.as_ref()));
         Ok(Self(quoted.collect::<Result<Vec<_>, _>>()?.join(" ")))
+    }
+
+    /// [`Value::words`] with one of systemd's variables behind the first of them, which becomes as many words as it has when
+    /// the unit starts.
+    pub fn words_around<I: AsRef<str>>(
+        first: &str,
+        variable: &EnvironmentName,
+        words: impl IntoIterator<Item = I>,
+    ) -> Result<Self, Invalid> {
+        let (Self(first), Self(words)) = (Self::word(first)?, Self::words(words)?);
+        Ok(Self(format!("{first} ${variable} {words}").trim_end().to_owned()))
     }
 
     /// One word of a key that is split: [`Value::words`] of one.

@@ -145,9 +145,13 @@ async fn take(
     let shots = places.iter().map(|place| Shot::new(&place.live, &place.shot));
     let shots = shots.collect::<Result<Vec<_>, _>>()?;
     // Much may have been started and stopped while the disks wrote.
-    let running = running(&settle(systemd, &services).await?);
+    let mut states = settle(systemd, &services).await?;
+    // A download may take hours, and is not waited for.
+    let downloads: Vec<UnitName> = applied.desired.accounts.iter().map(|account| account.run.clone()).collect();
+    states.extend(systemd.units(&downloads).await?);
+    let running = running(&states);
     let frozen = if running.is_empty() {
-        shoot_stopped(host, &shots, &services).await?;
+        shoot_stopped(host, &shots, &[services, downloads].concat()).await?;
         Duration::ZERO
     } else {
         refuse_outside(host, &running).await?;

@@ -4,6 +4,7 @@
 //! One service per file; the base units are in `quadlets/` and `systemd/`, this module adds what settings and
 //! host decide. Pure: it reads no file, no clock and no bus, and whatever it cannot put right it refuses.
 
+pub mod icloudpd;
 mod images;
 mod ml;
 mod network;
@@ -23,10 +24,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::config::Settings;
+use crate::model::icloud::Sentinel;
 use crate::model::layout::STATE;
 use crate::model::{
-    Digest, HostPath, ImageRef, InForce, Invalid, NetworkName, PostgresMajor, Refusal, SecretName, Service, SnapshotId,
-    Subnet, Subvolume, Tree, UnitName,
+    AccountName, Digest, HostPath, ImageRef, InForce, Invalid, NetworkName, PostgresMajor, Refusal, SecretName,
+    Service, SnapshotId, Subnet, Subvolume, Tree, UnitName,
 };
 use images::Images;
 use places::Places;
@@ -132,8 +134,10 @@ pub struct Desired {
     pub firewall: UnitName,
     /// The unit that finishes an interrupted operation before the services start.
     pub resolve: UnitName,
-    /// What happens by the clock. Each starts the service of its name.
+    /// What happens by the clock. Each starts the service of its name, but for those of accounts.
     pub timers: Vec<UnitName>,
+    /// The accounts of iCloud.
+    pub accounts: Vec<DesiredAccount>,
 }
 
 /// A plain folder, owned by root.
@@ -247,7 +251,50 @@ pub struct DesiredService {
     pub mounts: Vec<&'static str>,
 }
 
+/// An account of iCloud.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DesiredAccount {
+    /// Which.
+    pub name: AccountName,
+    /// The unit of the container, which downloads once and ends.
+    pub run: UnitName,
+    /// The unit that looks before it starts that one, and reads what it said.
+    pub sync: UnitName,
+    /// When; none where a person starts each run.
+    pub timer: Option<UnitName>,
+    /// What it runs: by digest as soon as the image is locked.
+    pub image: ImageRef,
+    /// Names the unit's text; a container that was made from it carries it as [`crate::model::HASH_LABEL`].
+    pub hash: String,
+    /// Where the photographs lie.
+    pub photos: HostPath,
+    /// Where icloudpd keeps its session.
+    pub cookies: HostPath,
+    /// What says that these are its photographs.
+    pub sentinel: Sentinel,
+    /// Whether icloudpd writes into the photographs.
+    pub rewrites: bool,
+}
+
+impl DesiredAccount {
+    /// Where the last session that was good is kept.
+    pub fn good_cookies(&self) -> Result<HostPath, Invalid> {
+        format!("{}.good", self.cookies).parse()
+    }
+
+    /// Its units.
+    pub fn units(&self) -> impl Iterator<Item = &UnitName> {
+        [&self.run, &self.sync].into_iter().chain(&self.timer)
+    }
+}
+
 impl Desired {
+    /// Whether a container of this name is one of ours.
+    pub fn has_container(&self, name: &str) -> bool {
+        self.services.iter().any(|service| service.service.stem() == name)
+            || self.accounts.iter().any(|account| icloudpd::container(&account.name) == name)
+    }
+
     /// Every unit that comes of the agent's files.
     pub fn units(&self) -> impl Iterator<Item = &UnitName> {
         self.files.iter().filter_map(|file| file.unit.as_ref())
@@ -288,7 +335,9 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
     let (network_files, networks) = network::networks(&context)?;
     files.extend(network_files);
     files.extend(target::files()?);
-    let mut timers = Vec::new();
+    let (account_files, accounts) = icloudpd::accounts(&context)?;
+    files.extend(account_files);
+    let mut timers: Vec<UnitName> = accounts.iter().filter_map(|account| account.timer.clone()).collect();
     for (of_it, timers_of_it) in [timers::snapshots(&context)?, proof::files()?, timers::upgrades(&context)?] {
         files.extend(of_it);
         timers.extend(timers_of_it);
@@ -311,6 +360,7 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
         firewall: UnitName::constant(FIREWALL),
         resolve: UnitName::constant(RESOLVE),
         timers,
+        accounts,
     })
 }
 

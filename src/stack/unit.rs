@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Context, DesiredFile, Refusal, network};
 use crate::model::layout::{FIRST_START, STATE};
-use crate::model::{HASH_LABEL, HostPath, Service, Subvolume, UnitName};
+use crate::model::{Component, HASH_LABEL, HostPath, Service, Subvolume, UnitName};
 use crate::quadlet::{File, OnFailure, Value};
 
 /// How every file of the agent begins, so that it is recognised.
@@ -44,15 +44,20 @@ impl Unit {
         unit.text("HealthStartupCmd", health)?;
         // No container without the rules: a service whose rules cannot be loaded does not start.
         unit.add("Service", "ExecStartPre", network::load_rules(context))?;
-        if let Some(limits) = context.settings.resources.get(&service.component()) {
-            if let Some(memory) = &limits.memory_max {
-                unit.add("Service", "MemoryMax", Value::literal(memory.as_str()))?;
-            }
-            if let Some(quota) = &limits.cpu_quota {
-                unit.add("Service", "CPUQuota", Value::literal(quota.as_str()))?;
-            }
-        }
+        unit.limits(service.component(), context)?;
         Ok(unit)
+    }
+
+    /// What it may use.
+    pub(super) fn limits(&mut self, component: Component, context: &Context<'_>) -> Result<(), Refusal> {
+        let Some(limits) = context.settings.resources.get(&component) else { return Ok(()) };
+        if let Some(memory) = &limits.memory_max {
+            self.add("Service", "MemoryMax", Value::literal(memory.as_str()))?;
+        }
+        if let Some(quota) = &limits.cpu_quota {
+            self.add("Service", "CPUQuota", Value::literal(quota.as_str()))?;
+        }
+        Ok(())
     }
 
     /// Adds an entry, or says which key its value does not fit.
@@ -87,12 +92,16 @@ impl Unit {
         options: &str,
     ) -> Result<(), Refusal> {
         self.mounts.push(target);
-        let path = context.places.of(subvolume);
+        self.volume(&context.places.of(subvolume), target, options)
+    }
+
+    /// The same of any folder.
+    pub(super) fn volume(&mut self, path: &HostPath, target: &str, options: &str) -> Result<(), Refusal> {
         self.text("Volume", &format!("{path}:{target}{options}"))?;
         // The generator adds RequiresMountsFor= itself, but unquoted: a path with a space becomes two.
         let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
         if !path.as_str().chars().all(plain) {
-            self.add("Unit", "RequiresMountsFor", Value::paths([&path]))?;
+            self.add("Unit", "RequiresMountsFor", Value::paths([path]))?;
         }
         Ok(())
     }

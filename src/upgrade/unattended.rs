@@ -21,7 +21,8 @@ use crate::upgrade::{Hop, Wish, upgrade};
 const AT_IT: &str = "/run/photos-agent/night";
 
 /// Who stops the services, or must not be stopped: backups, trials of them, and syncs.
-const SERVICES: [&str; 3] = ["photos-snapshot.service", "photos-verify.service", "icloudpd@*.service"];
+const SERVICES: [&str; 4] =
+    ["photos-snapshot.service", "photos-verify.service", "icloudpd@*.service", "photos-icloud@*.service"];
 
 /// What starts them.
 const TIMERS: [&str; 3] = ["photos-snapshot.timer", "photos-verify.timer", "icloudpd@*.timer"];

@@ -1,5 +1,6 @@
 //! Tests for any machine: pure code and the command line in a sealed folder.
 
+mod accounts;
 mod cli;
 mod config;
 mod docs;

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod accounts;
 mod door;
 mod health;
 mod properties;

@@ -114,6 +114,8 @@ pub fn locked(settings: &Settings) -> Facts {
     let mut facts = bare();
     let images = desire(settings, &facts).unwrap().runs.written;
     facts.lock = images.into_values().zip("1234".chars().map(digest)).collect();
+    let accounts = desire(settings, &facts).unwrap().accounts;
+    facts.lock.extend(accounts.into_iter().map(|account| (account.image, digest('5'))));
     facts
 }
 
@@ -127,7 +129,7 @@ fn fixtures() -> PathBuf {
 }
 
 /// Compares every file with the one in `tests/fixtures/units/<name>`; `BLESS=1` writes them.
-fn compare(name: &str, desired: &Desired) {
+pub fn compare(name: &str, desired: &Desired) {
     let folder = fixtures().join(name);
     if std::env::var_os("BLESS").is_some() {
         let _ = std::fs::remove_dir_all(&folder);
@@ -178,7 +180,11 @@ fn no_key_is_newer_than_the_oldest_podman_and_every_file_says_whose_it_is() {
 fn every_base_is_a_unit_that_says_why() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let bases = ["quadlets", "systemd"].into_iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
-    let ours = |name: &str| name.starts_with("immich-") || (name.starts_with("photos") && !name.contains("agent"));
+    let ours = |name: &str| {
+        name.starts_with("immich-")
+            || name.starts_with("icloudpd")
+            || (name.starts_with("photos") && !name.contains("agent"))
+    };
     let mut seen = 0;
     for path in bases.map(|entry| entry.unwrap().path()) {
         if !ours(path.file_name().unwrap().to_str().unwrap()) {
@@ -192,7 +198,7 @@ fn every_base_is_a_unit_that_says_why() {
         assert!(!text.lines().any(|line| line.ends_with('\\')), "{}", path.display());
         seen += 1;
     }
-    assert_eq!(seen, 16);
+    assert_eq!(seen, 19);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::record::{Pending, RecordError};
 use crate::stack::{Desired, Disk, Facts, desire};
 
 pub use disks::tree;
-pub(super) use stack::{stop, stop_these};
+pub(super) use stack::{stop, stop_these, syncs};
 
 /// A restore that was looked into and can be done.
 #[derive(Debug, Clone, PartialEq, Eq)]

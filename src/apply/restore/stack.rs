@@ -6,12 +6,12 @@ use crate::apply::applied::{applied, understand};
 use crate::apply::restore::{begin, of};
 use crate::apply::{ApplyError, Operation, Progress, StepError, record, survey, units, wished};
 use crate::config::Loaded;
-use crate::host::Host;
 use crate::host::systemd::Verb;
+use crate::host::{Host, timed};
 use crate::model::{ActiveState, Refusal, Restore, RestoredStack, Service, UnitName};
 use crate::plan::Gate;
 use crate::record::{Generations, ImageLock, Restored};
-use crate::stack::TARGET;
+use crate::stack::{TARGET, icloudpd};
 
 /// Images and configuration of the moment are in force from here on, and the generation says so before any service
 /// starts: whatever becomes of that start, nobody takes the restored data for that of a newer release.
@@ -59,8 +59,15 @@ pub(super) fn after(host: &Host, restore: &Restore) -> Result<Loaded, ApplyError
 /// Stops what is up, and makes sure that nothing is.
 pub(in crate::apply) async fn stop(host: &Host, progress: &mut dyn Progress) -> Result<(), StepError> {
     let services = Service::ALL.iter().map(|service| UnitName::constant(service.unit()));
-    let names: Vec<UnitName> = std::iter::once(UnitName::constant(TARGET)).chain(services).collect();
+    let mut names: Vec<UnitName> = std::iter::once(UnitName::constant(TARGET)).chain(services).collect();
+    names.extend(syncs(host).await?);
     stop_these(host, &names, progress).await
+}
+
+/// Downloads that are under way, of whatever account. The target stops them too, and does not wait for it.
+pub(in crate::apply) async fn syncs(host: &Host) -> Result<Vec<UnitName>, StepError> {
+    let systemd = host.systemd().await?;
+    Ok(timed::neighbours(systemd, &[icloudpd::ALL_RUNS], &[]).await?.running)
 }
 
 /// The same of some of them. The gate is closed, or the target would start them again.

@@ -18,8 +18,8 @@ pub(super) fn keys() -> Vec<Key> {
     keys
 }
 
-fn text(text: &str) -> Option<Value> {
-    Some(Value::Text(text.to_owned()))
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
 }
 
 fn of_all() -> [Key; 2] {
@@ -58,7 +58,7 @@ fn who_and_when() -> [Key; 6] {
         account(
             "schedule",
             Kind::Schedule,
-            text("*-*-01 03:00:00"),
+            Some(text("*-*-01 03:00:00")),
             "",
             "When pictures are downloaded: a calendar expression of systemd, or \"off\".",
         ),
@@ -72,7 +72,7 @@ fn who_and_when() -> [Key; 6] {
         account(
             "domain",
             Kind::Word(Domain::WORDS),
-            text("com"),
+            Some(text("com")),
             "",
             "Apple's service: \"com\", or \"cn\" for accounts of mainland China.",
         ),
@@ -115,7 +115,7 @@ fn what() -> [Key; 10] {
         account(
             "live_photo_size",
             Kind::Word(LivePhotoSize::WORDS),
-            text("original"),
+            Some(text("original")),
             "",
             "Which version of the video of a live photo: \"original\", \"medium\" or \"thumb\".",
         ),
@@ -141,21 +141,21 @@ fn how() -> [Key; 9] {
         account(
             "align_raw",
             Kind::Word(AlignRaw::WORDS),
-            text("as-is"),
+            Some(text("as-is")),
             "",
             "Which of a RAW and JPEG pair is the original: \"as-is\", \"original\" for RAW, \"alternative\" for JPEG.",
         ),
         account(
             "folder_structure",
             Kind::Folders,
-            text("{:%Y/%m}"),
+            Some(text("{:%Y/%m}")),
             "",
             "Folders by date, as icloudpd takes them, or \"none\".",
         ),
         account(
             "file_match_policy",
             Kind::Word(FileMatchPolicy::WORDS),
-            text("name-id7"),
+            Some(text("name-id7")),
             "",
             "How files are told apart: \"name-id7\", or \"name-size-dedup-with-suffix\".",
         ),
@@ -163,7 +163,7 @@ fn how() -> [Key; 9] {
         account(
             "live_photo_mov_filename_policy",
             Kind::Word(MovFilenamePolicy::WORDS),
-            text("suffix"),
+            Some(text("suffix")),
             "",
             "How the video of a live photo is named: \"suffix\" (IMG_1_HEVC.MOV) or \"original\" (IMG_1.MOV).",
         ),

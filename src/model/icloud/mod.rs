@@ -9,6 +9,7 @@ mod missing;
 mod name;
 mod paths;
 mod result;
+mod sentinel;
 
 pub use choice::{AlignRaw, Domain, FileMatchPolicy, LivePhotoSize, MovFilenamePolicy, PhotoSize};
 pub use folder::FolderStructure;
@@ -17,3 +18,4 @@ pub use missing::{MaxMissing, Share};
 pub use name::{AccountName, AlbumName, AppleId, CreatedBound, EmailAddress, LibraryName};
 pub use paths::PathOptions;
 pub use result::{Mends, SyncCounts, SyncResult};
+pub use sentinel::{SENTINEL, Sentinel};

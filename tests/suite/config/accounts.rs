@@ -1,7 +1,7 @@
 //! `[[icloud.account]]`: what an account is with nothing but its name, and what is said of one that is wrong.
 
 use photos_agent::config::Account;
-use photos_agent::model::icloud::{FileMatchPolicy, PhotoSize};
+use photos_agent::model::icloud::{FileMatchPolicy, LibraryName, PhotoSize};
 
 use super::{loaded, refused};
 
@@ -28,7 +28,7 @@ fn a_name_and_an_apple_id_are_enough() {
     assert_eq!((account.xmp_sidecar, account.set_exif_datetime), (true, false));
     assert_eq!(account.paths.file_match_policy, FileMatchPolicy::NameId);
     assert_eq!(account.paths.size, [PhotoSize::Original]);
-    assert_eq!(account.library.iter().map(|library| library.as_str()).collect::<Vec<_>>(), ["PrimarySync"]);
+    assert_eq!(account.library.iter().map(LibraryName::as_str).collect::<Vec<_>>(), ["PrimarySync"]);
     assert_eq!(account.paths.timezone, None);
 }
 

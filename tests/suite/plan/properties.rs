@@ -162,6 +162,15 @@ fn touches_only_ours(step: &Step, observed: &Observed, desired: &Desired) -> boo
             desired.folders.iter().any(|folder| folder.path == *path)
                 && matches!(observed.places[path], Ok(PlaceState::Absent { .. }))
         }
+        Step::MakeLibrary { path, .. } => {
+            desired.accounts.iter().any(|account| account.photos == *path)
+                && matches!(observed.places[path], Ok(PlaceState::Absent { .. }))
+        }
+        Step::WriteSentinel { path, sentinel } => {
+            let empty = |state: &photos_agent::plan::LibraryState| !state.has_pictures;
+            desired.accounts.iter().any(|account| account.photos == *path)
+                && observed.libraries.get(&sentinel.account).is_some_and(|state| state.as_ref().is_ok_and(empty))
+        }
         Step::MakeSubvolume { path, .. } => {
             desired.subvolumes.iter().any(|place| place.path == *path)
                 && matches!(observed.places[path], Ok(PlaceState::Absent { btrfs: true }))

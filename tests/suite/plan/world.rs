@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use photos_agent::config::Settings;
+use photos_agent::model::icloud::Sentinel;
 use photos_agent::model::{
-    ActiveState, ContainerState, Digest, FileKind, FileState, HostPath, Kernel, LoadState, NetworkState, PlaceState,
-    PodmanState, RolePassword, SecretState, Service, Subvolume, SubvolumeState, UnitName, UnitState,
+    AccountName, ActiveState, ContainerState, Digest, FileKind, FileState, HostPath, Kernel, LoadState, NetworkState,
+    PlaceState, PodmanState, RolePassword, SecretState, Service, Subvolume, SubvolumeState, UnitName, UnitState,
 };
-use photos_agent::plan::{Gate, Observed, PODMAN_SOCKET, Plan, Step, Unreachable, plan};
-use photos_agent::stack::{Desired, Facts, QUADLETS, UNITS, desire};
+use photos_agent::plan::{Gate, LibraryState, Observed, PODMAN_SOCKET, Plan, SentinelState, Step, Unreachable, plan};
+use photos_agent::stack::{Desired, Facts, QUADLETS, UNITS, desire, icloudpd};
 
 use crate::stack::{bare, empty, locked};
 
@@ -48,6 +49,10 @@ pub struct World {
     pub stack_was_stopped: bool,
     /// The open operation holds the services at a boot.
     pub holds: bool,
+    /// The open operation puts back what was.
+    pub going_back: bool,
+    /// Folders of photographs.
+    pub libraries: BTreeMap<AccountName, LibraryState>,
     /// First starts that have begun and not ended well.
     pub first_starts: BTreeSet<Subvolume>,
     /// What an image began to make and will not take up again.
@@ -99,6 +104,12 @@ fn folder(mode: u32) -> PlaceState {
     PlaceState::Folder { btrfs: true, empty: false, uid: 0, gid: 0, mode }
 }
 
+/// A folder of an account.
+pub fn account_folder(mode: u32) -> PlaceState {
+    let (uid, gid) = (icloudpd::UID, icloudpd::UID);
+    PlaceState::Folder { btrfs: true, empty: false, uid, gid, mode }
+}
+
 impl World {
     /// A host on which nothing was ever done: Podman's socket is disabled, no image is there.
     pub fn empty() -> Self {
@@ -125,6 +136,8 @@ impl World {
             converged: false,
             stack_was_stopped: false,
             holds: false,
+            going_back: false,
+            libraries: BTreeMap::new(),
             first_starts: BTreeSet::new(),
             half_made: BTreeSet::new(),
             clock: 1000,
@@ -133,7 +146,12 @@ impl World {
 
     /// A host on which nothing is to be done, written down rather than arrived at.
     pub fn converged() -> Self {
-        let mut world = Self::empty();
+        Self::converged_to(empty())
+    }
+
+    /// The same, to these settings.
+    pub fn converged_to(settings: Settings) -> Self {
+        let mut world = Self { settings, ..Self::empty() };
         world.facts = locked(&world.settings);
         let desired = world.desired();
         let up = |file_state: &str| UnitState {
@@ -154,6 +172,16 @@ impl World {
         world.places = desired.folders.iter().map(|place| (place.path.clone(), folder(place.mode))).collect();
         for place in &desired.subvolumes {
             world.places.insert(place.path.clone(), PlaceState::Subvolume(whole(place.subvolume, false)));
+        }
+        for account in &desired.accounts {
+            for unit in [&account.run, &account.sync] {
+                world.units.insert(unit.clone(), UnitState { active: ActiveState::Inactive, ..up("generated") });
+            }
+            world.places.insert(account.photos.clone(), account_folder(icloudpd::PHOTOS_MODE));
+            world.places.insert(account.cookies.clone(), account_folder(0o700));
+            world.podman.images.insert(account.image.to_string());
+            let sentinel = SentinelState::Says(account.sentinel.clone());
+            world.libraries.insert(account.name.clone(), LibraryState { has_pictures: true, sentinel });
         }
         world.files = desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
         world.recorded = world.files.clone();
@@ -209,6 +237,7 @@ impl World {
         let units = names.map(|name| (name.clone(), self.units.get(&name).cloned().unwrap_or_default())).collect();
         let wanted = desired.folders.iter().map(|folder| &folder.path);
         let wanted = wanted.chain(desired.subvolumes.iter().map(|place| &place.path));
+        let wanted = wanted.chain(desired.accounts.iter().flat_map(|account| [&account.photos, &account.cookies]));
         let look = |path: &HostPath| match self.unreadable.get(path) {
             Some(reason) => Err(reason.clone()),
             None => Ok(self.places.get(path).cloned().unwrap_or(PlaceState::Absent { btrfs: true })),
@@ -227,6 +256,8 @@ impl World {
             settled: self.settled.clone(),
             stack_was_stopped: self.stack_was_stopped,
             first_starts: self.first_starts.clone(),
+            going_back: self.going_back,
+            libraries: self.libraries.iter().map(|(name, state)| (name.clone(), Ok(state.clone()))).collect(),
             selinux: false,
         }
     }
@@ -295,6 +326,8 @@ impl World {
                 self.make(path, PlaceState::Subvolume(whole(*subvolume, true)));
                 self.known.insert(*subvolume, path.clone());
             }
+            Step::MakeLibrary { path, sentinel } => self.make_library(path, sentinel),
+            Step::WriteSentinel { sentinel, .. } => self.say(sentinel),
             Step::SetNocow { path } => {
                 let state = self.subvolume(path);
                 assert!(state.empty, "NOCOW does nothing for files that exist");
@@ -408,6 +441,18 @@ impl World {
 
     fn make(&mut self, path: &HostPath, state: PlaceState) {
         assert!(self.places.insert(path.clone(), state).is_none(), "{path} was replaced");
+    }
+
+    fn make_library(&mut self, path: &HostPath, sentinel: &Sentinel) {
+        self.make(path, account_folder(icloudpd::PHOTOS_MODE));
+        let state = LibraryState { has_pictures: false, sentinel: SentinelState::Says(sentinel.clone()) };
+        assert!(self.libraries.insert(sentinel.account.clone(), state).is_none(), "{path} was replaced");
+    }
+
+    fn say(&mut self, sentinel: &Sentinel) {
+        let state = self.libraries.get_mut(&sentinel.account).expect("a folder to write it into");
+        assert!(!state.has_pictures, "what was there is said otherwise");
+        state.sentinel = SentinelState::Says(sentinel.clone());
     }
 
     fn subvolume(&mut self, path: &HostPath) -> &mut SubvolumeState {
