@@ -55,9 +55,10 @@ pub(super) fn look(
         _ => identity.made_in,
     };
     let new = subvolume::made_since(subvolume, since(&record.looked), MOST)?;
-    let doubted: BTreeSet<PathBuf> = match torn {
-        true => subvolume::made_since(subvolume, since(&record.synced), MOST)?.into_iter().collect(),
-        false => BTreeSet::new(),
+    let doubted: BTreeSet<PathBuf> = if torn {
+        subvolume::made_since(subvolume, since(&record.synced), MOST)?.into_iter().collect()
+    } else {
+        BTreeSet::new()
     };
     let mut arrived = Arrived::default();
     for path in new {

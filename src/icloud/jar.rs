@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn an_account_without_a_second_factor_has_no_trust() {
-        let text: String = REAL.lines().filter(|line| !line.contains(TRUST)).map(|line| format!("{line}\n")).collect();
+        let lines: Vec<&str> = REAL.lines().filter(|line| !line.contains(TRUST)).collect();
+        let text = lines.join("\n");
         let session = session(&text).unwrap();
         assert_eq!((session.trusted_until, session.good_until()), (None, session.signed_in_until));
     }

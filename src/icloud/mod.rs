@@ -87,7 +87,7 @@ async fn claim(root: &Root, account: &AccountName, who: &str) -> Result<Lock, Ic
             let why = format!("{holder} is at work on it");
             Refusal::new(format!("iCloud account {account}"), why, "photos-agent icloud status").into()
         }
-        other => other.into(),
+        other @ LockError::Io { .. } => other.into(),
     })
 }
 

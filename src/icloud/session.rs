@@ -55,7 +55,7 @@ impl Cookies {
     }
 
     /// Where a login is made.
-    pub fn apart(&self) -> Self {
+    fn apart(&self) -> Self {
         Self { folder: self.beside("login"), jar: self.jar.clone() }
     }
 
@@ -234,7 +234,7 @@ mod tests {
         // Twice: the second one has something to replace.
         cookies.keep().unwrap();
         assert!(!cookies.bring_back().unwrap());
-        fs::write(jar_of(&cookies), &JAR[..100]).unwrap();
+        fs::write(jar_of(&cookies), JAR.split_at(100).0).unwrap();
         assert!(cookies.session().is_err());
         assert!(cookies.bring_back().unwrap());
         assert_eq!(fs::read_to_string(jar_of(&cookies)).unwrap(), JAR);

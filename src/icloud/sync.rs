@@ -49,7 +49,7 @@ pub async fn sync(
 ) -> Result<Run, IcloudError> {
     let _claim = claim(&host.root, &account.name, "photos-agent icloud sync").await?;
     refuse_running(host, desired).await?;
-    let place = Place::new(host, account, desired)?;
+    let place = Place::new(host, account, desired);
     place.refuse_missing()?;
     let record = recall(&host.root, &account.name)?;
     if let Some(refusal) = plan::refuse_turned_away(&account.name, record.turned_away()) {
@@ -95,11 +95,11 @@ struct Place {
 }
 
 impl Place {
-    fn new(host: &Host, account: &Account, desired: &DesiredAccount) -> Result<Self, IcloudError> {
+    fn new(host: &Host, account: &Account, desired: &DesiredAccount) -> Self {
         let photos = host.root.join(desired.photos.as_path());
         let subvolume = photos.parent().map(PathBuf::from).unwrap_or_default();
         let cookies = Cookies::new(host.root.join(desired.cookies.as_path()), &account.apple_id);
-        Ok(Self { account: account.name.to_string(), subvolume, photos, cookies })
+        Self { account: account.name.to_string(), subvolume, photos, cookies }
     }
 
     /// A folder that is not the right one would be filled with everything once more.

@@ -63,7 +63,7 @@ pub(in crate::cli) async fn standings(host: &Host, settings: &Settings) -> Resul
         let session = Cookies::new(host.root.join(folder.as_path()), &account.apple_id).session();
         let timer = format!("icloudpd@{}.timer", account.name);
         let next = due.iter().find(|(unit, _)| unit.as_str() == timer).map(|(_, at)| *at);
-        stand(account, record, session.map_err(|error| chain(&error)), next, now)
+        stand(account, &record, session.map_err(|error| chain(&error)), next, now)
     };
     Ok(settings.icloud.accounts.iter().map(of).collect())
 }
@@ -75,7 +75,7 @@ async fn due(host: &Host) -> Vec<(UnitName, Timestamp)> {
 
 fn stand(
     account: &Account,
-    record: AccountRecord,
+    record: &AccountRecord,
     session: Result<Option<Session>, String>,
     next: Option<Timestamp>,
     now: Timestamp,
