@@ -4,6 +4,7 @@
 //!
 //! - `cli`, `agent`: people and the daemon
 //! - `upgrade`: what there is to upgrade to, and what it takes
+//! - `immich`: an API key, libraries and guarded scans
 //! - `snapshot`: one moment of everything
 //! - `icloud`: sessions at Apple, runs of icloudpd
 //! - `notify`: who is told what nobody watched
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod config;
 pub mod host;
 pub mod icloud;
+pub mod immich;
 pub mod log;
 pub mod model;
 pub mod notify;

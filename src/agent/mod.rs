@@ -7,6 +7,7 @@
 
 mod hearing;
 mod left;
+mod outage;
 mod pace;
 mod resolve;
 mod status;

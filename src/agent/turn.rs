@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::hearing::Subjects;
 use super::left;
+use super::outage::make_up;
 use super::pace::{Repairs, Retry, Wait};
 use super::resolve::{APPLY, applies_files};
 use super::status::{Narrator, Voice};
@@ -130,12 +131,15 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
         };
         let states = look.survey.observed.units.as_ref().cloned().unwrap_or_default();
         turned.subjects = Some(Subjects::of(&self.root, &look.survey.desired, &states));
+        let makes_up = look.verdict == Verdict::Settled;
+        let failed = makes_up && !Box::pin(make_up(&look.host, &states)).await;
         tracing::debug!(heard, verdict = ?look.verdict, "looked");
         if !matches!(look.verdict, Verdict::Mend(_)) {
             self.voice.refusals(&look.survey.plan.refusals);
         }
         self.voice.concerns(&look.survey.plan.concerns);
         match &look.verdict {
+            Verdict::Settled if failed => turned.again = Some(self.retry.next()),
             Verdict::Settled => {
                 self.voice.settled(look.generation, &look.survey.plan.notes);
                 // Files with mistakes are read again now and then.

@@ -58,6 +58,9 @@ pub enum Failure {
     /// iCloud.
     #[error(transparent)]
     Icloud(#[from] IcloudError),
+    /// Immich, its libraries and scans.
+    #[error(transparent)]
+    Immich(Box<crate::immich::Error>),
     /// No event loop.
     #[error("cannot start")]
     Runtime(#[source] std::io::Error),
@@ -66,6 +69,20 @@ pub enum Failure {
 impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Self {
         Self::Apply(Box::new(error))
+    }
+}
+
+impl From<crate::immich::Error> for Failure {
+    fn from(error: crate::immich::Error) -> Self {
+        match error {
+            // These have a text and a next command of their own.
+            crate::immich::Error::Refused(refusal) => Self::Refused(refusal),
+            crate::immich::Error::Apply(error) => Self::Apply(error),
+            crate::immich::Error::Podman(error) => Self::Podman(error),
+            crate::immich::Error::Record(error) => Self::Record(error),
+            crate::immich::Error::Lock(error) => Self::Lock(error),
+            error => Self::Immich(Box::new(error)),
+        }
     }
 }
 
@@ -136,6 +153,7 @@ impl Failure {
             Self::Podman(error @ PodmanError::Unreachable { .. }) if is_denied(error) => AS_ROOT,
             Self::Podman(PodmanError::Unreachable { .. }) => "systemctl enable --now podman.socket",
             Self::Record(error) => return hint_of_record(error),
+            Self::Immich(error) => return error.remedy(),
             Self::Lock(_) => "photos-agent status",
             Self::Apply(error) => match &**error {
                 ApplyError::Step { .. } => return Some(after_step(root)),
@@ -161,6 +179,7 @@ impl Failure {
         match self {
             Self::Config(_) | Self::Usage { .. } => Self::USAGE,
             _ if !self.refusals().is_empty() => 3,
+            Self::Immich(error) if error.is_refusal() => 3,
             _ => 1,
         }
     }

@@ -7,6 +7,7 @@ mod doctor;
 mod failure;
 mod history;
 mod icloud;
+mod immich;
 mod open;
 mod output;
 mod plan;
@@ -85,6 +86,9 @@ enum Command {
     /// List, set and rotate the secrets of the stack
     #[command(subcommand)]
     Secret(secret::Command),
+    /// Give the agent a key for Immich, and scan external libraries that are provably there
+    #[command(subcommand)]
+    Immich(immich::Command),
     /// Check, show and explain the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -185,6 +189,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             Command::Rollback(options) => rollback::run(context, options).await,
             Command::Thaw => snapshot::thaw(context).await,
             Command::Secret(command) => secret::run(context, command).await,
+            Command::Immich(command) => immich::run(context, command).await,
             Command::Config(command) => config::run(context, &command),
             Command::Icloud(command) => icloud::run(context, command).await,
             Command::Daemon => daemon::run(context).await,

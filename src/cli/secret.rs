@@ -14,12 +14,19 @@ use crate::cli::apply::{Talk, report_text, require_root};
 use crate::cli::failure::Failure;
 use crate::cli::{Context, time};
 use crate::host::lock;
+use crate::immich::API_KEY;
 use crate::model::SecretName;
 use crate::record::{Generations, mends};
 use crate::stack::DATABASE_PASSWORD;
 
 /// The secrets of the stack and what each is for.
-const KNOWN: [(&str, &str); 1] = [(DATABASE_PASSWORD, "password of the database role that Immich uses")];
+const KNOWN: [(&str, &str); 2] = [
+    (DATABASE_PASSWORD, "password of the database role that Immich uses"),
+    (API_KEY, "the agent's key for Immich: libraries and scans (photos-agent immich setup makes one)"),
+];
+
+/// How the names begin, which may be left out.
+const PREFIX: &str = "photos-";
 
 /// Longest value that Podman stores, in bytes.
 const LONGEST: usize = 512_000;
@@ -91,8 +98,12 @@ async fn set(context: &Context, name: &str) -> Result<(), Failure> {
     let _lock = lock::take(&context.root.join(apply::LOCK), "photos-agent secret set", lock::PATIENCE).await?;
     context.host()?.podman.replace_secret(&secret, value).await.map(drop)?;
     apply::commit_secrets(&context.root).await?;
-    let mends = mends(Generations::new(&context.root).last().ok().flatten().as_ref());
-    let text = format!("Stored {secret}. Services that read it get it with: {mends}");
+    let text = if secret.as_str() == DATABASE_PASSWORD {
+        let mends = mends(Generations::new(&context.root).last().ok().flatten().as_ref());
+        format!("Stored {secret}. Services that read it get it with: {mends}")
+    } else {
+        format!("Stored {secret}.")
+    };
     context.output.answer("stored", Stored { stored: secret.to_string() }, || text);
     Ok(())
 }
@@ -100,6 +111,11 @@ async fn set(context: &Context, name: &str) -> Result<(), Failure> {
 async fn rotate(context: &Context, name: &str) -> Result<(), Failure> {
     require_root()?;
     let secret = known(name)?;
+    if secret.as_str() != DATABASE_PASSWORD {
+        let what = format!("{secret} is not the agent's to make up");
+        let hint = format!("photos-agent secret set {secret}");
+        return Err(Failure::Usage { what, hint });
+    }
     let (loaded, _) = context.in_force()?;
     let host = context.host()?;
     let mut talk = Talk::new(context.output);
@@ -117,7 +133,8 @@ async fn rotate(context: &Context, name: &str) -> Result<(), Failure> {
 fn known(name: &str) -> Result<SecretName, Failure> {
     let hint = || format!("one of: {}", KNOWN.map(|(name, _)| name).join(", "));
     let wrong = || Failure::Usage { what: format!("there is no secret `{name}`"), hint: hint() };
-    let found = KNOWN.iter().find(|(known, _)| *known == name).ok_or_else(wrong)?;
+    let is_meant = |known: &str| known == name || known.strip_prefix(PREFIX) == Some(name);
+    let found = KNOWN.iter().find(|(known, _)| is_meant(known)).ok_or_else(wrong)?;
     found.0.parse().map_err(|_| wrong())
 }
 

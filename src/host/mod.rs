@@ -30,6 +30,7 @@ pub mod systemd;
 pub mod terminal;
 pub mod timed;
 pub mod watch;
+pub mod within;
 
 use std::io;
 use std::sync::mpsc;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 /// How much of a failed program's words an error repeats, in characters.
 const TAIL: usize = 1000;
@@ -104,6 +104,51 @@ pub async fn write_output(
         Ok(output) => accept(program, output.map_err(not_run)?).map(drop),
         Err(_) => Err(ProcessError::Late { program: program.to_owned(), patience }),
     }
+}
+
+/// Runs `program` with `input` on its standard input, hands on what it says, so many lines at a time, and ends it after
+/// `patience`. It waits while somebody is at work on its lines, so that they are never all in memory. One that fails, or
+/// ends in the middle of a line, is an error, whatever came before.
+pub async fn stream<E: From<ProcessError>>(
+    program: &str,
+    arguments: &[String],
+    input: &[u8],
+    patience: Duration,
+    at_a_time: usize,
+    mut each: impl AsyncFnMut(Vec<String>) -> Result<(), E>,
+) -> Result<(), E> {
+    let not_run = |source| ProcessError::NotRun { program: program.to_owned(), source };
+    let complaints = tempfile::tempfile().map_err(not_run)?;
+    let mut given = tempfile::tempfile().map_err(not_run)?;
+    given.write_all(input).and_then(|()| given.rewind()).map_err(not_run)?;
+    let mut command = tokio::process::Command::from(prepare(program, arguments));
+    command.stdin(given).stdout(Stdio::piped()).stderr(complaints.try_clone().map_err(not_run)?).kill_on_drop(true);
+    let mut running = Running { child: command.spawn().map_err(not_run)?, said: complaints };
+    let work = async {
+        let mut lines = BufReader::new(
+            running.child.stdout.take().ok_or(io::ErrorKind::BrokenPipe).map_err(|kind| not_run(kind.into()))?,
+        )
+        .lines();
+        let mut some = Vec::new();
+        while let Some(line) = lines.next_line().await.map_err(not_run)? {
+            some.push(line);
+            if some.len() >= at_a_time {
+                each(std::mem::take(&mut some)).await?;
+            }
+        }
+        if !some.is_empty() {
+            each(some).await?;
+        }
+        Ok::<_, E>(running.child.wait().await.map_err(not_run)?)
+    };
+    let Ok(status) = tokio::time::timeout(patience, work).await else {
+        return Err(ProcessError::Late { program: program.to_owned(), patience }.into());
+    };
+    let status = status?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(ProcessError::Failed { program: program.to_owned(), status, said: running.last_words() }.into())
 }
 
 async fn listen(program: &str, arguments: &[String], input: &[u8], patience: Duration) -> Result<Output, ProcessError> {

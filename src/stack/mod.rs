@@ -8,6 +8,7 @@ pub mod icloudpd;
 mod images;
 mod ml;
 mod network;
+mod own_scans;
 mod places;
 mod postgres;
 mod proof;
@@ -34,6 +35,7 @@ use images::Images;
 use places::Places;
 
 pub use images::{OtherMajor, major_of, within_major};
+pub use own_scans::are_switched_off as own_scans_are_switched_off;
 pub use postgres::{CHECKPOINT, NO_STATEMENT, VITALS, assets_since, dump, password_statement, session};
 pub use server::PORT as SERVER_PORT;
 pub use unit::MARKER;

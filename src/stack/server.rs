@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::unit::Unit;
-use super::{Context, network};
+use super::{Context, network, own_scans};
 use crate::model::Refusal;
 use crate::model::{Service, Subvolume};
 
@@ -24,6 +24,9 @@ pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
     unit.mount(context, Subvolume::EncodedVideo, "/data/encoded-video", "")?;
     // Immich deletes originals of an external library when its trash is emptied, unless it cannot.
     unit.mount(context, Subvolume::Icloud, "/external/icloud", ":ro")?;
+    if !settings.icloud.accounts.is_empty() {
+        unit.add("Service", "ExecStartPre", own_scans::switch_off(&context.facts.programs.podman))?;
+    }
     unit.time_zone(context)?;
     for (name, value) in &settings.immich.environment {
         unit.environment(name.as_str(), value)?;

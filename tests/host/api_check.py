@@ -293,6 +293,8 @@ class Api(unittest.TestCase):
     def test_13_a_deleted_key_is_refused(self):
         self.ask("DELETE", "/api-keys/{id}", parameters={"id": self.narrow_id})
         self.assertEqual(call("GET", "/api-keys/me", key=self.narrow)[0], 401)
+        self.ask("POST", "/auth/logout", key=None, token=self.token)
+        self.assertEqual(call("POST", "/auth/validateToken", token=self.token)[0], 401)
 
     def test_14_nothing_of_the_fixture_was_left_out(self):
         left = set(self.routes) - self.seen

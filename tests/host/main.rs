@@ -25,6 +25,7 @@ mod reboot;
 mod restore;
 mod retention;
 mod rotate;
+mod scan;
 mod secrets;
 mod snapshot;
 mod steadfast;

@@ -6,6 +6,7 @@ mod accounts;
 mod door;
 mod health;
 mod properties;
+mod scan;
 mod table;
 mod upgrade;
 mod world;

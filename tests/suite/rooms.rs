@@ -38,6 +38,7 @@ const DOORS: &[&str] = &[
     "catalogue",
     "config",
     "host",
+    "immich",
     "log",
     "model",
     "notify",
@@ -104,6 +105,11 @@ const ROOMS: &[Room] = &[
         ],
         world: World::Effects,
     },
+    Room {
+        name: "immich",
+        sees: &["apply", "config", "host", "model", "observe", "plan", "record", "snapshot", "stack"],
+        world: World::Effects,
+    },
     Room { name: "agent", sees: DOORS, world: World::Effects },
     // The commands; `photos-agent daemon` is one of them.
     Room {
@@ -115,6 +121,7 @@ const ROOMS: &[Room] = &[
             "config",
             "host",
             "icloud",
+            "immich",
             "log",
             "model",
             "notify",

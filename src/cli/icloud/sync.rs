@@ -11,14 +11,20 @@ use crate::cli::Context;
 use crate::cli::apply::require_root;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::host::Host;
 use crate::icloud::{self, IcloudError, News};
+use crate::immich::{self, Scanned, Which, Wish};
 use crate::log;
-use crate::model::AccountName;
 use crate::model::icloud::SyncResult;
+use crate::model::{AccountName, SecretName};
+use crate::observe::chain;
 use crate::record::Run;
 
 /// How often the counts are told.
 const TELL: Duration = Duration::from_secs(2);
+
+/// How long the scan waits for whoever changes the host: a snapshot, an upgrade. Nobody waits for the scan.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
@@ -40,6 +46,8 @@ struct Body<'a> {
     run: &'a Run,
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
+    /// None where there was no scan.
+    scanned: Option<Scanned>,
 }
 
 pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode, Failure> {
@@ -55,11 +63,39 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     }
     let run = outcome?;
     let remedy = run.result.remedy(name);
-    context.output.answer("sync", Body { account: name, run: &run, remedy: remedy.clone() }, || text(name, &run));
+    // Only what is fit to be seen, and nothing before it is written down what came of the run.
+    let scanned = if run.result.is_fit() { scan(&host, name, options.force).await } else { Ok(None) };
+    if let (Err(error), true) = (&scanned, options.scheduled) {
+        let (about, outcome, next) = ("scan", "refused", error.remedy().unwrap_or_default());
+        tracing::error!(message_id = log::NOTICE, about, outcome, account = %name, "{}; next: {next}", chain(error));
+    }
+    let (scanned, failed) = match scanned {
+        Ok(scanned) => (scanned, None),
+        Err(error) => (None, Some(error)),
+    };
+    let body = Body { account: name, run: &run, remedy: remedy.clone(), scanned };
+    context.output.answer("sync", &body, || text(name, &run));
+    if run.result.is_fit() && body.scanned.is_none() && failed.is_none() {
+        context.output.talk("Immich was not asked to look: the agent has no key. next: photos-agent immich setup");
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
     if let Some(remedy) = remedy.filter(|_| !context.output.json) {
         Output::complain(&format!("  next: {remedy}"));
     }
     Ok(if run.result == SyncResult::Done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Lets Immich look; none where the agent has no key of Immich's.
+async fn scan(host: &Host, account: &AccountName, force: bool) -> Result<Option<Scanned>, immich::Error> {
+    let key = SecretName::constant(immich::API_KEY);
+    if host.podman.secret_value(&key).await?.is_none() {
+        return Ok(None);
+    }
+    let command = "photos-agent icloud sync".to_owned();
+    let wish = Wish { which: Which::Account(account.clone()), force, command, patience: PATIENCE };
+    Box::pin(immich::guarded_scan(host, &wish)).await.map(Some)
 }
 
 /// A unit that fails says why in its own words, not "exit code 1".
@@ -81,7 +117,7 @@ fn journal(account: &AccountName, outcome: &Result<Run, IcloudError>) {
             } else {
                 "photos-agent icloud status"
             };
-            tracing::error!(message_id = log::NOTICE, about, outcome, %account, "{}; next: {next}", crate::observe::chain(error));
+            tracing::error!(message_id = log::NOTICE, about, outcome, %account, "{}; next: {next}", chain(error));
         }
     }
 }

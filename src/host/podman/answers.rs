@@ -146,7 +146,7 @@ pub(super) struct StoredSecret {
     pub(super) id: String,
 }
 
-/// A secret with its value: not to be debugged.
+/// A secret whose value was asked for.
 #[derive(Deserialize)]
 pub(super) struct ShownSecret {
     #[serde(rename = "SecretData")]

@@ -6,6 +6,7 @@
 mod answers;
 mod pull;
 mod registry;
+mod secrets;
 mod send;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,8 @@ use futures_util::future::{join_all, try_join_all};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::model::{ContainerRun, ContainerState, Digest, ImageRef, NetworkName, PodmanState, SecretName};
-use answers::{ApiError, Container, Image, Info, Inspect, Network, Secret, ShownSecret, StoredSecret};
+use crate::model::{ContainerRun, ContainerState, Digest, ImageRef, NetworkName, PodmanState};
+use answers::{ApiError, Container, Image, Info, Inspect, Network, Secret};
 use send::send;
 
 pub use pull::PullProgress;
@@ -167,43 +168,6 @@ impl Podman {
             Err(PodmanError::Refused { status, .. }) if status == StatusCode::NOT_FOUND.as_u16() => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Stores a new secret. Fails if one of this name exists, so that none is ever replaced by accident.
-    pub async fn create_secret(&self, name: &SecretName, value: Vec<u8>) -> Result<(), PodmanError> {
-        self.write_secret(name, value, false).await.map(drop)
-    }
-
-    /// Stores a secret in place of the one of this name, if there is one. Returns its identity.
-    pub async fn replace_secret(&self, name: &SecretName, value: Vec<u8>) -> Result<String, PodmanError> {
-        self.write_secret(name, value, true).await
-    }
-
-    /// The value of a secret; none where there is none of this name.
-    pub async fn secret_value(&self, name: &SecretName) -> Result<Option<String>, PodmanError> {
-        let doing = format!("read the secret {name}");
-        let request = self.client.get(format!("{BASE}/secrets/{name}/json")).query(&[("showsecret", "true")]);
-        let response = send(request.timeout(PATIENCE), &doing).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        let shown: ShownSecret = understand(accept(response, &doing).await?, &doing).await?;
-        Ok(Some(shown.value))
-    }
-
-    async fn write_secret(&self, name: &SecretName, value: Vec<u8>, replace: bool) -> Result<String, PodmanError> {
-        let doing = format!("store the secret {name}");
-        let replace = if replace { "true" } else { "false" };
-        let request = self
-            .client
-            .post(format!("{BASE}/secrets/create"))
-            .query(&[("name", name.as_str()), ("replace", replace)])
-            .header("content-type", "application/octet-stream")
-            .timeout(PATIENCE)
-            .body(value);
-        let response = send(request, &doing).await?;
-        let stored: StoredSecret = understand(accept(response, &doing).await?, &doing).await?;
-        Ok(stored.id)
     }
 
     /// Removes a network that no container uses.

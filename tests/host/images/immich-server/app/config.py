@@ -25,6 +25,13 @@ def load(app):
     return merge(defaults(app), changes)
 
 
+def tell_library(app):
+    """What this start of the server does by itself with external libraries."""
+    found = load(app)["library"]
+    on = {True: "on", False: "off"}
+    app.log.log(f"Library scan schedule {on[found['scan']['enabled']]}, watcher {on[found['watch']['enabled']]}")
+
+
 def from_file(path):
     try:
         with open(path, encoding="utf-8") as file:

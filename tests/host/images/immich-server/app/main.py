@@ -83,7 +83,7 @@ def start(log):
     app = App(settings, version, database, redis, Media(settings.media), log)
     app.media.check_location(database, log)
     app.media.check_mounts(database, log, settings.ignore_mount_errors)
-    config.load(app)
+    config.tell_library(app)
     record_version(database, version, log)
     app.load_maintenance()
     app.queues = jobs.Queues(redis)

@@ -7,10 +7,12 @@ from web import HttpError, route
 STARTS = {
     "thumbnailGeneration": "AssetGenerateThumbnailsQueueAll",
     "smartSearch": "SmartSearchQueueAll",
+    "faceDetection": "Nothing",
+    "ocr": "Nothing",
     "library": "LibraryScanQueueAll",
     "backupDatabase": "DatabaseBackup",
 }
-TAKES_FORCE = ("thumbnailGeneration", "smartSearch")
+TAKES_FORCE = ("thumbnailGeneration", "smartSearch", "faceDetection", "ocr")
 COMMANDS = ("start", "pause", "resume", "empty", "clear-failed")
 MANUAL = ("person-cleanup", "tag-cleanup", "user-cleanup", "memory-cleanup", "memory-create", "backup-database")
 INTEGRITY = ("integrity-missing-files", "integrity-untracked-files", "integrity-checksum-mismatch")

@@ -81,6 +81,13 @@ def login(request):
     }
 
 
+@route("POST", "/auth/logout", ANY_KEY)
+def logout(request):
+    if request.session:
+        request.app.database.run("DELETE FROM session WHERE id = %s", request.session["id"])
+    return {"successful": True, "redirectUri": "/auth/login?autoLaunch=0"}
+
+
 @route("POST", "/auth/validateToken", ANY_KEY)
 def validate_token(request):
     return {"authStatus": True}

@@ -104,6 +104,9 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as error:  # a bug or a lost database: say so and live on
             app.log.error(f"{self.command} {self.path}: {type(error).__name__}: {str(error).strip()}")
             status, body = 500, encode(self.error(HttpError(500, "Internal server error")))
+        if self.command != "GET":
+            # What changes something, so that a test can count it. Neither keys nor bodies.
+            app.log.log(f"{self.command} {urllib.parse.urlsplit(self.path).path} {status}")
         self.send_response_only(status)
         headers.setdefault("Content-Type", "application/json; charset=utf-8")
         if status != 204:

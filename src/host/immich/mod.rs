@@ -1,15 +1,24 @@
-//! Immich over HTTP: whether it answers where people reach it, and what it says to its own container.
+//! Immich over HTTP: whether it answers where people reach it, what it says to its own container, and the few calls that
+//! are made of it (`client`).
+
+mod answers;
+mod call;
+mod client;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client as Http, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::host::netns::{self, NetnsError};
 use crate::model::Release;
+
+pub use answers::{ApiKey, Library, NewKey, Queue, Session, Statistics, User};
+pub use call::{CallError, Credential, Hidden};
+pub use client::Client;
 
 /// How long an answer may take. The image's own health check waits as long.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -107,7 +116,8 @@ fn release(version: &Version) -> Option<Release> {
 async fn get<T: DeserializeOwned>(server: SocketAddr, path: &'static str) -> Result<T, ImmichError> {
     let silent = |source| ImmichError::Silent { path, source };
     let garbled = |reason| ImmichError::Garbled { path, reason };
-    let mut response = client().map_err(silent)?.get(format!("http://{server}{path}")).send().await.map_err(silent)?;
+    let mut response =
+        client(PATIENCE).map_err(silent)?.get(format!("http://{server}{path}")).send().await.map_err(silent)?;
     if response.status() != StatusCode::OK {
         return Err(ImmichError::Refused { path, status: response.status() });
     }
@@ -122,15 +132,15 @@ async fn get<T: DeserializeOwned>(server: SocketAddr, path: &'static str) -> Res
 }
 
 /// A proxy of the environment is for the way out, not for this host; and no server here sends anybody elsewhere.
-fn client() -> reqwest::Result<Client> {
-    Client::builder().no_proxy().redirect(Policy::none()).timeout(PATIENCE).build()
+fn client(patience: Duration) -> reqwest::Result<Http> {
+    Http::builder().no_proxy().redirect(Policy::none()).timeout(patience).build()
 }
 
 /// Whether the server answers on its published address. Its health is looked at from inside the container, so a
 /// healthy one may be out of reach: where the host's firewall threw Podman's rules away, for one.
 pub async fn answers(listen: SocketAddr) -> bool {
     let url = format!("http://{}/api/server/ping", reachable(listen));
-    let Ok(client) = client() else { return false };
+    let Ok(client) = client(PATIENCE) else { return false };
     let Ok(response) = client.get(url).send().await else { return false };
     response.status().is_success()
 }

@@ -1,0 +1,26 @@
+//! What was missed while a service was down is made up for.
+
+use std::collections::BTreeMap;
+
+use crate::host::Host;
+use crate::immich;
+use crate::model::{UnitName, UnitState};
+use crate::observe::chain;
+
+/// What machine learning has missed while it was down is queued again. Returns whether there is nothing left to do, or
+/// nothing that trying again would help.
+pub(super) async fn make_up(host: &Host, states: &BTreeMap<UnitName, UnitState>) -> bool {
+    let done = match immich::owed(&host.root, states) {
+        Ok(false) => return true,
+        Ok(true) => immich::queue_missing(host).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) => tracing::info!("machine learning was down and is back: what it has missed is queued"),
+        Err(error) => {
+            tracing::warn!("what machine learning has missed is not queued yet: {}", chain(&error));
+            return error.is_refusal();
+        }
+    }
+    true
+}

@@ -1,0 +1,255 @@
+//! A scan of one library, if it is provably the right tree (law 4).
+//!
+//! The agent's one lock is held from the first look until Immich is done: a restore in between would put another tree under
+//! a scan that was allowed for this one.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use crate::apply::LOCK;
+use crate::host::immich::{Client, Library, Statistics};
+use crate::host::{Host, lock};
+use crate::immich::look::{self, QUEUE};
+use crate::immich::{Error, SETUP, Server, libraries, schedule};
+use crate::model::{AccountName, Refusal};
+use crate::observe::chain;
+use crate::plan::scan::{Obstacle, Seen, obstacles};
+use crate::record::{Libraries, Scan, libraries as recorded, set_libraries};
+use crate::snapshot::{Applied, refuse_open_operation};
+
+/// How long a scan is waited for. It goes on all the same.
+const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// How often the queue is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How often in a row it has to be empty: a job may be about to queue the next one.
+const EMPTY: u32 = 3;
+
+/// A library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// That of an account.
+    Account(AccountName),
+    /// By the name of an account, by its identity, or by its name in Immich.
+    Named(String),
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Which library.
+    pub which: Which,
+    /// A person has looked, and wants it although something stands in the way that yields.
+    pub force: bool,
+    /// The command.
+    pub command: String,
+    /// How long to wait for whoever changes the host.
+    pub patience: Duration,
+}
+
+/// What came of a scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Scanned {
+    /// The library's name in Immich.
+    pub name: String,
+    /// Its identity.
+    pub library: String,
+    /// Files that Immich knew.
+    pub known: u64,
+    /// Those of them that were missing.
+    pub missing: u64,
+    /// Photographs before it.
+    pub before: Counts,
+    /// And after it; none where that is not known: Immich was still at it, or went away.
+    pub after: Option<Counts>,
+    /// What stood in the way, and was overridden.
+    pub overridden: Vec<Obstacle>,
+    /// Whether Immich's own scans were on, and were switched off first.
+    pub own_scans_switched_off: bool,
+}
+
+/// What a library holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Photographs.
+    pub photos: u64,
+    /// Videos.
+    pub videos: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl From<Statistics> for Counts {
+    fn from(Statistics { photos, videos, usage, .. }: Statistics) -> Self {
+        Self { photos, videos, bytes: usage }
+    }
+}
+
+impl Counts {
+    /// Both kinds.
+    pub const fn total(&self) -> u64 {
+        self.photos.saturating_add(self.videos)
+    }
+}
+
+impl Scanned {
+    /// How many went, and not more than were missing before.
+    pub fn lost(&self) -> u64 {
+        self.after.map_or(0, |after| self.before.total().saturating_sub(after.total()))
+    }
+}
+
+/// The libraries there are, by identity and name.
+pub async fn library_names(host: &Host) -> Result<Vec<(String, String)>, Error> {
+    let libraries = Server::with_key(host).await?.client.libraries().await?;
+    Ok(libraries.into_iter().map(|library| (library.id, library.name)).collect())
+}
+
+/// Scans it, if nothing stands in the way. Whatever does is an error with the numbers, and in the log.
+pub async fn guarded_scan(host: &Host, wish: &Wish) -> Result<Scanned, Error> {
+    let _lock = lock::take(&host.root.join(LOCK), &wish.command, wish.patience).await?;
+    refuse_open_operation(&host.root, "and what it leaves may be another tree, so nothing is scanned")?;
+    let applied = Applied::read(&host.root)?;
+    let server = Server::with_key(host).await?;
+    let mut known = recorded(&host.root)?;
+    let wanted = libraries::wanted(&applied.loaded.settings);
+    let own_scans_switched_off = !wanted.is_empty() && schedule::switch_off(&server.client).await?;
+    let ensured = libraries::ensure(&server.client, &wanted, &mut known).await;
+    set_libraries(&host.root, &known)?;
+    ensured?;
+    let library = find(&server.client.libraries().await?, &known, &wish.which)?;
+
+    let seen = look::look(host, &applied, &server, &library, known.scans.get(&library.id)).await?;
+    let max_missing = applied.loaded.settings.icloud.max_missing;
+    let standing = obstacles(&seen, max_missing, wish.force);
+    if !standing.is_empty() {
+        let error = Error::Guarded { name: library.name, id: library.id, obstacles: standing };
+        tracing::warn!(known = seen.known, missing = seen.missing + seen.outside, "{error}");
+        return Err(error);
+    }
+    let overridden = obstacles(&seen, max_missing, false);
+    server.check_same(host).await?;
+
+    let scanned = scan(host, &server, library, &seen, known).await?;
+    if scanned.lost() > scanned.missing {
+        let (lost, missing) = (scanned.lost(), scanned.missing);
+        tracing::error!(lost, missing, "the scan of {} has trashed more than was missing", scanned.name);
+    }
+    Ok(Scanned { overridden, own_scans_switched_off, ..scanned })
+}
+
+/// Has it scanned, and waits for the end. It is written down at once: whatever becomes of the wait, it was asked for.
+async fn scan(
+    host: &Host,
+    server: &Server,
+    library: Library,
+    seen: &Seen,
+    mut known: Libraries,
+) -> Result<Scanned, Error> {
+    let Library { id, name, .. } = library;
+    let before = server.client.statistics(&id).await?;
+    let missing = seen.missing.saturating_add(seen.outside);
+    let mut scan = Scan {
+        at: Timestamp::now(),
+        subvolumes: look::subvolumes(seen),
+        known: seen.known,
+        missing,
+        before: before.total,
+        after: None,
+    };
+    server.client.scan(&id).await?;
+    known.scans.insert(id.clone(), scan.clone());
+    set_libraries(&host.root, &known)?;
+    let after = match wait(&server.client, &id).await {
+        Ok(after) => after,
+        Err(error) => {
+            tracing::warn!("what came of the scan of {name} is not known: {}", chain(&error));
+            None
+        }
+    };
+    scan.after = after.map(|after| after.total);
+    known.scans.insert(id.clone(), scan);
+    set_libraries(&host.root, &known)?;
+    Ok(Scanned {
+        name,
+        library: id,
+        known: seen.known,
+        missing,
+        before: before.into(),
+        after: after.map(Counts::from),
+        overridden: Vec::new(),
+        own_scans_switched_off: false,
+    })
+}
+
+fn find(libraries: &[Library], known: &Libraries, which: &Which) -> Result<Library, Error> {
+    let text = match which {
+        Which::Account(account) => account.as_str(),
+        Which::Named(text) => text,
+    };
+    let of_account = known.accounts.get(text);
+    if let Some(found) = libraries.iter().find(|library| of_account == Some(&library.id) || library.id == text) {
+        return Ok(found.clone());
+    }
+    let named: Vec<&Library> = libraries.iter().filter(|library| library.name == text).collect();
+    let why = match (which, named.as_slice()) {
+        (Which::Named(_), [only]) => return Ok((*only).clone()),
+        (Which::Named(_), [_, _, ..]) => "is the name of several: name one by its identity",
+        (Which::Named(_), []) => "is none of Immich's external libraries",
+        (Which::Account(_), _) => "is no account that is configured and applied",
+    };
+    let all: Vec<String> = libraries.iter().map(|library| format!("{} ({})", library.name, library.id)).collect();
+    let remedy = if all.is_empty() { SETUP.to_owned() } else { format!("one of: {}", all.join(", ")) };
+    Err(Refusal::new(format!("the library {text}"), why, remedy).into())
+}
+
+/// What the library holds when nothing is left in the queue; none where that did not come in time.
+async fn wait(client: &Client, id: &str) -> Result<Option<Statistics>, Error> {
+    let (begun, mut empty) = (Instant::now(), 0);
+    while begun.elapsed() < PATIENCE {
+        empty = if client.queue(QUEUE).await?.left() == 0 { empty + 1 } else { 0 };
+        if empty >= EMPTY {
+            return Ok(Some(client.statistics(id).await?));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_is_named_by_account_identity_or_name() {
+        let library = |id: &str, name: &str| Library {
+            id: id.into(),
+            name: name.into(),
+            owner_id: "u".into(),
+            import_paths: Vec::new(),
+            exclusion_patterns: Vec::new(),
+        };
+        let libraries = [library("1", "anna"), library("2", "NAS"), library("3", "twice"), library("4", "twice")];
+        let mut known = Libraries::default();
+        known.accounts.insert("anna".to_owned(), "2".to_owned());
+        let named = |text: &str| Which::Named(text.to_owned());
+        let account = |text: &str| Which::Account(text.parse().unwrap());
+        for (which, found) in [
+            (account("anna"), Some("2")),
+            // An account goes before a name.
+            (named("anna"), Some("2")),
+            (named("NAS"), Some("2")),
+            (named("3"), Some("3")),
+            (named("twice"), None),
+            (named("nobody"), None),
+            (account("ben"), None),
+        ] {
+            let id = find(&libraries, &known, &which).ok().map(|library| library.id);
+            assert_eq!(id.as_deref(), found, "{which:?}");
+        }
+    }
+}

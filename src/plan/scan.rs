@@ -1,0 +1,243 @@
+//! Whether a library may be scanned: Immich trashes every file that it knows and does not see, so that an empty folder in
+//! the place of the photographs costs the whole library.
+//!
+//! What was seen goes in, what stands in the way comes out. Some of it a person may override (`--force`), who has looked;
+//! where the tree is provably another one, or nothing could be seen, nobody may.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::{MaxMissing, SubvolumeUuid};
+use crate::plan::{Plan, Step};
+use crate::stack::own_scans_are_switched_off;
+
+/// How many paths are named as examples.
+pub const EXAMPLES: usize = 3;
+
+/// What was seen of a library.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Its import paths.
+    pub trees: Vec<Tree>,
+    /// Files that Immich knows and has not trashed.
+    pub known: u64,
+    /// Those of them that the server's container does not see.
+    pub missing: u64,
+    /// Those that lie in none of the import paths, which a scan trashes, too.
+    pub outside: u64,
+    /// Some of both.
+    pub examples: Vec<String>,
+    /// Whether the queue of scans waits for a person.
+    pub is_paused: bool,
+}
+
+/// An import path, as the server's container sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// The path.
+    pub path: String,
+    /// Why the server cannot read it, if it cannot.
+    pub unreadable: Option<String>,
+    /// Whether any file lies in it; not asked for where something that Immich knows was found.
+    pub holds_files: Option<bool>,
+    /// What is known of the subvolume, where it is to lie on one of ours.
+    pub subvolume: Option<Mounted>,
+    /// The mark in it, where it is to have one.
+    pub sentinel: Option<Sentinel>,
+}
+
+/// Which subvolume is where one of ours should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mounted {
+    /// The live one, as the host sees it; none where there is no subvolume.
+    pub live: Option<SubvolumeUuid>,
+    /// What the server's container has.
+    pub server: Option<SubvolumeUuid>,
+    /// The one that was scanned last, if any was.
+    pub last: Option<SubvolumeUuid>,
+    /// Whether the live one was put in its place by a restore.
+    pub is_restored: bool,
+}
+
+/// The mark in an account's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentinel {
+    /// What it should say.
+    pub account: String,
+    /// What it says; none where there is none.
+    pub says: Option<String>,
+}
+
+/// Why there is no scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Obstacle {
+    /// Everything that is known would be trashed.
+    NoImportPath,
+    /// The server cannot read an import path.
+    Unreadable {
+        /// The path.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// There is no subvolume where the live one should be.
+    NotMounted {
+        /// The import path.
+        path: String,
+    },
+    /// The server has another tree than the host.
+    OtherTree {
+        /// The import path.
+        path: String,
+    },
+    /// Another subvolume lies there than at the last scan, and no restore put it there.
+    Exchanged {
+        /// The import path.
+        path: String,
+    },
+    /// The mark of the account is not there.
+    NoSentinel {
+        /// The import path.
+        path: String,
+    },
+    /// It is that of something else.
+    OtherSentinel {
+        /// The import path.
+        path: String,
+        /// What it should say.
+        account: String,
+    },
+    /// There is not one file.
+    Empty {
+        /// How many files Immich knows.
+        known: u64,
+    },
+    /// Too much of what is known is missing.
+    Missing {
+        /// Files that Immich knows.
+        known: u64,
+        /// Those that are not seen, or lie in no import path.
+        missing: u64,
+        /// How many may be.
+        allowed: u64,
+        /// Some.
+        examples: Vec<String>,
+    },
+    /// A scan would wait for a person.
+    Paused,
+}
+
+impl Obstacle {
+    /// Whether a person who has looked may have the scan all the same.
+    pub const fn yields(&self) -> bool {
+        matches!(self, Self::Exchanged { .. } | Self::Missing { .. })
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoImportPath => f.write_str("the library has no import path, and a scan would trash all of it"),
+            Self::Unreadable { path, reason } => write!(f, "the server cannot read {path}: {reason}"),
+            Self::NotMounted { path } => {
+                write!(f, "no subvolume lies where the photographs of {path} should be: it is not mounted")
+            }
+            Self::OtherTree { path } => write!(f, "the server sees another tree at {path} than the host"),
+            Self::Exchanged { path } => {
+                write!(f, "another subvolume than at the last scan lies at {path}, and no restore put it there")
+            }
+            Self::NoSentinel { path } => write!(f, "the file .photos-agent is not in {path}"),
+            Self::OtherSentinel { path, account } => {
+                write!(f, "the file .photos-agent in {path} is not that of {account}")
+            }
+            Self::Empty { known } => write!(f, "there is not one file, and Immich knows {known}"),
+            Self::Missing { known, missing, allowed, examples } => {
+                write!(f, "{missing} of the {known} files that Immich knows are missing, and {allowed} may be")?;
+                if examples.is_empty() { Ok(()) } else { write!(f, "; {}", examples.join(", ")) }
+            }
+            Self::Paused => f.write_str("the queue of scans is paused in Immich"),
+        }
+    }
+}
+
+/// What stands in the way; `force` is the word of a person who has looked.
+pub fn obstacles(seen: &Seen, max_missing: MaxMissing, force: bool) -> Vec<Obstacle> {
+    let mut found = Vec::new();
+    if seen.trees.is_empty() {
+        found.push(Obstacle::NoImportPath);
+    }
+    found.extend(seen.trees.iter().flat_map(of_tree));
+    let missing = seen.missing.saturating_add(seen.outside);
+    let is_nothing_there = seen.known > 0 && missing >= seen.known;
+    if is_nothing_there && !seen.trees.iter().any(|tree| tree.holds_files == Some(true)) {
+        found.push(Obstacle::Empty { known: seen.known });
+    } else if missing > max_missing.of(seen.known) {
+        let allowed = max_missing.of(seen.known);
+        let examples = seen.examples.iter().take(EXAMPLES).cloned().collect();
+        found.push(Obstacle::Missing { known: seen.known, missing, allowed, examples });
+    }
+    if seen.is_paused {
+        found.push(Obstacle::Paused);
+    }
+    found.retain(|obstacle| !(force && obstacle.yields()));
+    found
+}
+
+fn of_tree(tree: &Tree) -> Vec<Obstacle> {
+    let path = tree.path.clone();
+    let mut found = Vec::new();
+    if let Some(reason) = &tree.unreadable {
+        found.push(Obstacle::Unreadable { path: path.clone(), reason: reason.clone() });
+    }
+    if let Some(Mounted { live, server, last, is_restored }) = &tree.subvolume {
+        match live {
+            None => found.push(Obstacle::NotMounted { path: path.clone() }),
+            Some(live) if server.as_ref() != Some(live) => found.push(Obstacle::OtherTree { path: path.clone() }),
+            Some(live) if last.as_ref().is_some_and(|last| last != live) && !is_restored => {
+                found.push(Obstacle::Exchanged { path: path.clone() });
+            }
+            Some(_) => {}
+        }
+    }
+    match &tree.sentinel {
+        Some(Sentinel { says: None, .. }) => found.push(Obstacle::NoSentinel { path }),
+        Some(Sentinel { account, says: Some(says) }) if says.trim() != account => {
+            found.push(Obstacle::OtherSentinel { path, account: account.clone() });
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Says so in the plan that switches Immich's own scans off, since that is for libraries of other people, too.
+pub(super) fn tell_own_scans(plan: &mut Plan) {
+    let is_new = |step: &Step| {
+        let Step::InstallFiles { files } = step else { return false };
+        let are_off = |text: &str| own_scans_are_switched_off(text);
+        files.iter().any(|file| are_off(&file.text) && !file.before.as_deref().is_some_and(are_off))
+    };
+    if plan.steps.iter().any(|planned| is_new(&planned.step)) {
+        let text = "Immich's own scan schedule and watcher are switched off, for every external library: they look at \
+                    nothing before they scan. photos-agent immich scan does";
+        plan.notes.push(text.to_owned());
+    }
+}
+
+/// The import path that a file lies in, by name alone.
+pub fn import_path_of<'a>(file: &str, import_paths: &'a [String]) -> Option<&'a str> {
+    let holds = |folder: &&String| {
+        let folder = folder.trim_end_matches('/');
+        file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+    };
+    import_paths.iter().find(holds).map(String::as_str)
+}
+
+/// The file's name out of the database, where it is in hexadecimal digits: a name may hold any character.
+pub fn from_hex(text: &str) -> Option<String> {
+    let digit = |byte: &u8| u8::try_from(char::from(*byte).to_digit(16)?).ok();
+    let byte = |pair: &[u8]| if let [high, low] = pair { Some(digit(high)? << 4 | digit(low)?) } else { None };
+    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
+    String::from_utf8(bytes?).ok()
+}
