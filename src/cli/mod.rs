@@ -89,12 +89,12 @@ enum Command {
     /// Give the agent a key for Immich, and scan external libraries that are provably there
     #[command(subcommand)]
     Immich(immich::Command),
-    /// Check, show and explain the configuration
-    #[command(subcommand)]
-    Config(config::Command),
     /// Sign in at iCloud, download, and see how long a session is good
     #[command(subcommand)]
     Icloud(icloud::Command),
+    /// Check, show and explain the configuration
+    #[command(subcommand)]
+    Config(config::Command),
     /// Keep the host as the configuration says (run by photos-agent.service)
     Daemon,
     /// Finish an interrupted operation, if there is one (run by photos-resolve.service)
