@@ -146,7 +146,8 @@ fn arguments(account: &Account, desired: &DesiredAccount, apart: &Cookies, web: 
         "--cookie-directory=/cookies".to_owned(),
         "--auth-only".to_owned(),
     ]);
-    words.push(format!("--username={}", account.apple_id));
+    // Two words: with `=` between them icloudpd does not see that a user begins.
+    words.extend(["--username".to_owned(), account.apple_id.to_string()]);
     words
 }
 
