@@ -63,8 +63,8 @@ pub async fn sync(
     let before: Vec<_> = record.runs.iter().map(|run| (run.result.clone(), run.full)).collect();
     let full = record.begun.is_some() || plan::is_full(account.until_found, &before);
     remember(&host.root, &account.name, |record| record.begun = Some(begun)).await?;
-    let (result, counts) = match place.have_session(host, account, desired).await? {
-        Some(result) => (result, SyncCounts::default()),
+    let (result, counts, full) = match place.have_session(host, account, desired).await? {
+        Some(result) => (result, SyncCounts::default(), full),
         None => place.tries(host, account, desired, full, news).await?,
     };
     if result.is_fit() {
@@ -190,7 +190,7 @@ impl Place {
         desired: &DesiredAccount,
         full: bool,
         news: &mut dyn FnMut(News<'_>),
-    ) -> Result<(SyncResult, SyncCounts), IcloudError> {
+    ) -> Result<(SyncResult, SyncCounts, bool), IcloudError> {
         let (mut counts, mut tries, mut renewed, mut full) = (SyncCounts::default(), 0, false, full);
         loop {
             tries += 1;
@@ -209,7 +209,7 @@ impl Place {
                     Some(other) => result = other,
                 }
             }
-            let Some(wait) = plan::again_in(&result, tries) else { return Ok((result, counts)) };
+            let Some(wait) = plan::again_in(&result, tries) else { return Ok((result, counts, full)) };
             // What did not come may lie behind what did.
             full = true;
             news(News::Again(&result, wait));
