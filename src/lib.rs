@@ -6,6 +6,7 @@
 //! - `upgrade`: what there is to upgrade to, and what it takes
 //! - `immich`: an API key, libraries and guarded scans
 //! - `snapshot`: one moment of everything
+//! - `icloud`: sessions at Apple, runs of icloudpd
 //! - `notify`: who is told what nobody watched
 //! - `observe`, `apply`: effects, deciding nothing
 //! - `record`: what the agent remembers
@@ -20,6 +21,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod config;
 pub mod host;
+pub mod icloud;
 pub mod immich;
 pub mod log;
 pub mod model;

@@ -10,6 +10,7 @@ use crate::cli::output::Output;
 use crate::config::Diagnostics;
 use crate::host::lock::LockError;
 use crate::host::podman::PodmanError;
+use crate::icloud::IcloudError;
 use crate::model::{Refusal, Root};
 use crate::record::{Generations, Pending, RecordError};
 
@@ -54,6 +55,9 @@ pub enum Failure {
     /// What lies on BTRFS.
     #[error(transparent)]
     Storage(#[from] crate::host::storage::StorageError),
+    /// iCloud.
+    #[error(transparent)]
+    Icloud(#[from] IcloudError),
     /// Immich, its libraries and scans.
     #[error(transparent)]
     Immich(Box<crate::immich::Error>),
@@ -138,7 +142,7 @@ impl Failure {
                 ApplyError::Refused(refusals) => refusals,
                 _ => &[],
             },
-            Self::Refused(refusal) => std::slice::from_ref(refusal),
+            Self::Refused(refusal) | Self::Icloud(IcloudError::Refused(refusal)) => std::slice::from_ref(refusal),
             _ => &[],
         }
     }

@@ -6,6 +6,7 @@ mod daemon;
 mod doctor;
 mod failure;
 mod history;
+mod icloud;
 mod immich;
 mod open;
 mod output;
@@ -88,6 +89,9 @@ enum Command {
     /// Give the agent a key for Immich, and scan external libraries that are provably there
     #[command(subcommand)]
     Immich(immich::Command),
+    /// Sign in at iCloud, download, and see how long a session is good
+    #[command(subcommand)]
+    Icloud(icloud::Command),
     /// Check, show and explain the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -187,6 +191,7 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             Command::Secret(command) => secret::run(context, command).await,
             Command::Immich(command) => immich::run(context, command).await,
             Command::Config(command) => config::run(context, &command),
+            Command::Icloud(command) => icloud::run(context, command).await,
             Command::Daemon => daemon::run(context).await,
             Command::Resolve => Box::pin(daemon::resolve(context)).await,
         }

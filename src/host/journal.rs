@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::host::process::{self, Heard};
+use crate::host::process::{self, Heard, ProcessError};
 use crate::model::UnitName;
 
 /// A journal of gigabytes on a slow disk.
@@ -41,6 +41,52 @@ pub async fn since(unit: &UnitName, since: Timestamp, count: usize) -> String {
     }
 }
 
+/// What a unit and its container write from now on, read bit by bit.
+#[derive(Debug)]
+pub struct Follow {
+    unit: UnitName,
+    /// The last entry that was read; none where there was none in the whole journal.
+    cursor: Option<String>,
+    /// Whether the container's own entries are read. With some log drivers the unit repeats what the container writes.
+    of_container: Option<bool>,
+}
+
+impl Follow {
+    /// From now on.
+    pub async fn new(unit: &UnitName) -> Result<Self, ProcessError> {
+        let arguments = ["-q", "--no-pager", "-n", "1", "--output=cat", "--show-cursor"].map(str::to_owned);
+        let said = process::feed("journalctl", &arguments, &[], PATIENCE).await?;
+        let cursor = said.lines().find_map(|line| line.strip_prefix("-- cursor: ")).map(str::to_owned);
+        Ok(Self { unit: unit.clone(), cursor, of_container: None })
+    }
+
+    /// The lines since the last call. `all`: also those that are on their way.
+    pub async fn lines(&mut self, all: bool) -> Result<Vec<String>, ProcessError> {
+        if all {
+            process::feed("journalctl", &["--sync".to_owned()], &[], PATIENCE).await?;
+        }
+        let fields = "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,CONTAINER_ID_FULL";
+        let mut arguments: Vec<String> =
+            ["-q", "--no-pager", "-o", "json", fields, "-u", self.unit.as_str()].map(str::to_owned).into();
+        arguments.extend(self.cursor.as_ref().map(|cursor| format!("--after-cursor={cursor}")));
+        let said = process::feed("journalctl", &arguments, &[], PATIENCE).await?;
+        Ok(said.lines().filter_map(|entry| self.take(entry)).collect())
+    }
+
+    fn take(&mut self, entry: &str) -> Option<String> {
+        let fields: Value = serde_json::from_str(entry).ok()?;
+        if let Some(cursor) = fields.get("__CURSOR").and_then(Value::as_str) {
+            self.cursor = Some(cursor.to_owned());
+        }
+        let line = words(entry)?;
+        if fields.get("SYSLOG_IDENTIFIER").and_then(Value::as_str) == Some("systemd") {
+            return None;
+        }
+        let of_container = fields.get("CONTAINER_ID_FULL").is_some();
+        (*self.of_container.get_or_insert(of_container) == of_container).then_some(line)
+    }
+}
+
 /// What an entry says, unless it is about the machinery: a container's events, and who was killed when it ended.
 fn words(entry: &str) -> Option<String> {
     let entry: Value = serde_json::from_str(entry).ok()?;
@@ -57,6 +103,23 @@ fn words(entry: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_unit_repeats_of_its_container_is_read_once() {
+        let mut follow = Follow { unit: "a.service".parse().unwrap(), cursor: None, of_container: None };
+        let mut take = |cursor: &str, by: &str, message: &str, id: Option<&str>| {
+            let mut entry = serde_json::json!({ "__CURSOR": cursor, "SYSLOG_IDENTIFIER": by, "MESSAGE": message });
+            if let Some(id) = id {
+                entry["CONTAINER_ID_FULL"] = id.into();
+            }
+            follow.take(&entry.to_string())
+        };
+        assert_eq!(take("1", "systemd", "Starting a.service", None), None);
+        assert_eq!(take("2", "a", "one", Some("x")).as_deref(), Some("one"));
+        assert_eq!(take("3", "a", "one", None), None);
+        assert_eq!(take("4", "a", "two", Some("x")).as_deref(), Some("two"));
+        assert_eq!(follow.cursor.as_deref(), Some("4"));
+    }
 
     #[test]
     fn the_words_of_the_service_are_told_and_those_about_it_are_not() {

@@ -27,6 +27,7 @@ pub mod size;
 pub mod storage;
 pub mod subvolume;
 pub mod systemd;
+pub mod terminal;
 pub mod timed;
 pub mod watch;
 pub mod webhook;

@@ -251,7 +251,7 @@ pub fn output(program: &str, arguments: &[&OsStr], environment: &[(&str, &OsStr)
         .map_err(|source| ProcessError::NotRun { program: program.to_owned(), source })
 }
 
-fn prepare(program: &str, arguments: &[impl AsRef<OsStr>]) -> Command {
+pub(super) fn prepare(program: &str, arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
     command

@@ -23,6 +23,7 @@ mod services;
 pub mod space;
 mod step;
 mod storage;
+pub mod sync;
 mod timers;
 mod units;
 pub mod upgrade;

@@ -16,6 +16,7 @@ mod first;
 mod gate;
 mod generator;
 mod icloud_accounts;
+mod icloud;
 mod isolation;
 mod kinds;
 mod major;

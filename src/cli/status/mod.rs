@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::apply::{self, Survey};
 use crate::cli::Context;
 use crate::cli::failure::Failure;
+use crate::cli::icloud::status::{Standing, standings};
 use crate::cli::open::{self, Begun, Open};
 use crate::config::Settings;
 use crate::host::storage::{Space, allocation, space};
@@ -51,6 +52,8 @@ struct Body {
     night: Option<Night>,
     /// The last trials of snapshots.
     proofs: Trials,
+    /// How the accounts of iCloud stand.
+    icloud: Vec<Standing>,
     pending_steps: Vec<String>,
     refusals: Vec<Refusal>,
     /// What a person must see to, and what forbids nothing.
@@ -136,9 +139,12 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     let lacks = snapshots.as_ref().and_then(|taken| lacks(taken.newest.as_ref()?));
     let proofs = trials(&context.root)?;
     let told = snapshots.as_ref().and_then(|taken| taken.told.clone());
+    // An ordinary user may not look into the folders of sessions.
+    let icloud = if nix::unistd::geteuid().is_root() { standings(host, settings).await? } else { Vec::new() };
+    let of_icloud: Vec<Refusal> = icloud.iter().flat_map(|account| account.concerns.iter().cloned()).collect();
     let doubted = proofs.last.as_ref().is_some_and(|trial| !trial.proven);
     Ok(Body {
-        well: is_well(&services, answers || silent, plan, &open) && !doubted && lacks.is_none(),
+        well: is_well(&services, answers || silent, plan, &open) && !doubted && lacks.is_none() && of_icloud.is_empty(),
         release: survey.desired.runs.release.to_string(),
         generation: Generations::new(&context.root).numbers()?.into_iter().max(),
         target: row(&survey.desired.target, None, None),
@@ -152,11 +158,12 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         upgrade: last_upgrade(&context.root)?,
         night: last_night(&context.root)?,
         proofs,
+        icloud,
         busy: open.busy,
         open_operation: open.operation,
         pending_steps: plan.steps.iter().map(|planned| planned.step.to_string()).collect(),
         refusals: plan.refusals.clone(),
-        concerns: plan.concerns.iter().cloned().chain(lacks).collect(),
+        concerns: plan.concerns.iter().cloned().chain(lacks).chain(of_icloud).collect(),
         notes: plan.notes.iter().cloned().chain(told).collect(),
     })
 }

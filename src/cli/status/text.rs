@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::{Body, Disk, Row, Taken, all_healthy, word};
+use crate::cli::icloud::status as icloud;
 use crate::cli::plan::count;
 use crate::cli::time;
 use crate::model::ActiveState;
@@ -33,6 +34,7 @@ pub(super) fn text(body: &Body) -> String {
         text.push_str(&describe_snapshots(taken, Timestamp::now()));
     }
     text.push_str(&proofs(&body.proofs));
+    text.extend(body.icloud.iter().map(icloud::line));
     text.extend(body.upgrade.as_ref().map(upgraded));
     text.extend(body.night.as_ref().and_then(|night| nightly(night, body.upgrade.as_ref(), body.busy.is_some())));
     if let Some(busy) = &body.busy {

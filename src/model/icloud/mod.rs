@@ -8,6 +8,7 @@ mod image;
 mod missing;
 mod name;
 mod paths;
+mod result;
 mod sentinel;
 
 pub use choice::{AlignRaw, Domain, FileMatchPolicy, LivePhotoSize, MovFilenamePolicy, PhotoSize};
@@ -16,4 +17,5 @@ pub use image::{OLDEST_ICLOUDPD, icloudpd_is_too_old};
 pub use missing::{MaxMissing, Share};
 pub use name::{AccountName, AlbumName, AppleId, CreatedBound, EmailAddress, LibraryName};
 pub use paths::PathOptions;
+pub use result::{Mends, SyncCounts, SyncResult};
 pub use sentinel::{SENTINEL, Sentinel};

@@ -1,0 +1,112 @@
+//! iCloud: sessions, runs of icloudpd and what they came to.
+//!
+//! Units, folders and timers of an account are `stack`'s. Here nothing is deleted, at Apple or on the host, but files that were
+//! never whole under a name of their own (`*.part`): what came cut off is put aside.
+
+mod arrived;
+pub mod jar;
+pub mod log;
+mod login;
+mod session;
+mod sync;
+pub mod whole;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::host::files::FileError;
+use crate::host::lock::{self, Lock, LockError};
+use crate::host::podman::PodmanError;
+use crate::host::process::ProcessError;
+use crate::host::storage::StorageError;
+use crate::host::systemd::SystemdError;
+use crate::model::{AccountName, Refusal, Root};
+use crate::record::{AccountRecord, RecordError, icloud, set_icloud};
+
+pub use login::{Asks, Login, login};
+pub use session::{Cookies, SessionError};
+pub use sync::{News, sync};
+
+/// Why there was no run, or no login.
+#[derive(Debug, thiserror::Error)]
+pub enum IcloudError {
+    /// It is not the moment, or something is missing.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Someone else is at work.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// systemd.
+    #[error(transparent)]
+    Systemd(#[from] SystemdError),
+    /// Podman.
+    #[error(transparent)]
+    Podman(#[from] PodmanError),
+    /// A program.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A subvolume.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The agent's memory.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A file of the agent's.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The session's files.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// A file or folder below the photographs.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The terminal of the program that signs in.
+    #[error("cannot talk to icloudpd")]
+    Terminal(#[source] std::io::Error),
+}
+
+/// Where locks of runs lie.
+const RUN: &str = "/run/photos-agent";
+
+/// How long two accounts wait for each other to write down what they know.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An account is one run's, or one login's, at a time.
+async fn claim(root: &Root, account: &AccountName, who: &str) -> Result<Lock, IcloudError> {
+    let path = root.join(format!("{RUN}/icloud-{account}.lock"));
+    lock::take(&path, who, Duration::ZERO).await.map_err(|error| match error {
+        LockError::Held { holder, .. } => {
+            let why = format!("{holder} is at work on it");
+            Refusal::new(format!("iCloud account {account}"), why, "photos-agent icloud status").into()
+        }
+        other @ LockError::Io { .. } => other.into(),
+    })
+}
+
+/// What is remembered of an account.
+fn recall(root: &Root, account: &AccountName) -> Result<AccountRecord, RecordError> {
+    Ok(icloud(root)?.remove(account).unwrap_or_default())
+}
+
+/// Changes it.
+async fn remember(
+    root: &Root,
+    account: &AccountName,
+    change: impl FnOnce(&mut AccountRecord),
+) -> Result<(), IcloudError> {
+    let _alone = lock::take(&root.join(format!("{RUN}/icloud-record.lock")), "photos-agent icloud", PATIENCE).await?;
+    Ok(set_icloud(root, account, change)?)
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> IcloudError {
+    let path = path.to_owned();
+    move |source| IcloudError::Io { doing, path, source }
+}

@@ -1,0 +1,132 @@
+//! icloud.json: what the runs of each account came to, one that is under way, and who has to sign in first.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::icloud::{Mends, SyncCounts, SyncResult};
+use crate::model::{AccountName, Root, SubvolumeUuid};
+use crate::record::{RecordError, SCHEMA, read, state, write};
+
+/// Runs that are kept of each account.
+const KEPT: usize = 24;
+
+/// A run that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// When it began.
+    pub at: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Whether it went through everything.
+    pub full: bool,
+    /// What it came to.
+    #[serde(flatten)]
+    pub result: SyncResult,
+    /// What it moved.
+    pub counts: SyncCounts,
+}
+
+/// Up to where all that came has been looked at, and is on the disk: a moment of a subvolume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looked {
+    /// Which one: another has moments of its own.
+    pub subvolume: SubvolumeUuid,
+    /// Its transaction.
+    pub transaction: u64,
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// Its runs, the newest first.
+    pub runs: Vec<Run>,
+    /// Since when a run is under way, or was cut off.
+    pub begun: Option<Timestamp>,
+    /// Up to where what came is known to be whole.
+    pub looked: Option<Looked>,
+    /// Up to where what came is on the disk, looked at or not.
+    pub synced: Option<Looked>,
+    /// When somebody signed in last.
+    pub login: Option<Timestamp>,
+    /// Up to when somebody was told that the session ends.
+    pub told: Option<Timestamp>,
+}
+
+impl AccountRecord {
+    /// What Apple has turned away, and nobody has signed in since.
+    pub fn turned_away(&self) -> Option<&SyncResult> {
+        let last = self.runs.first()?;
+        let since = self.login.is_some_and(|login| login >= last.at);
+        (last.result.mends() == Mends::Login && !since).then_some(&last.result)
+    }
+
+    /// Puts a run before the others.
+    pub fn add(&mut self, run: Run) {
+        self.runs.insert(0, run);
+        self.runs.truncate(KEPT);
+        self.begun = None;
+    }
+}
+
+/// Every account that ever had a run, or a login.
+pub type Accounts = BTreeMap<AccountName, AccountRecord>;
+
+#[derive(Default, Serialize, Deserialize)]
+struct File {
+    schema: u32,
+    accounts: Accounts,
+}
+
+const NAME: &str = "icloud.json";
+
+/// All of them.
+pub fn icloud(root: &Root) -> Result<Accounts, RecordError> {
+    Ok(read::<File>(&state(root, NAME))?.map(|file| file.accounts).unwrap_or_default())
+}
+
+/// Changes what is known of one, durable on return. Whoever calls this holds `icloud-record` below /run: two accounts may run
+/// at the same time.
+pub fn set_icloud(
+    root: &Root,
+    account: &AccountName,
+    change: impl FnOnce(&mut AccountRecord),
+) -> Result<(), RecordError> {
+    let mut accounts = icloud(root)?;
+    change(accounts.entry(account.clone()).or_default());
+    write(&state(root, NAME), &File { schema: SCHEMA, accounts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(at: &str, result: SyncResult) -> Run {
+        let at = at.parse().unwrap();
+        Run { at, ended: at, full: true, result, counts: SyncCounts::default() }
+    }
+
+    #[test]
+    fn what_was_turned_away_waits_for_a_login() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        let anna: AccountName = "anna".parse().unwrap();
+        let look = || icloud(&root).unwrap().remove(&anna).unwrap_or_default();
+        assert_eq!(look(), AccountRecord::default());
+        set_icloud(&root, &anna, |record| record.begun = "2026-11-01T03:00:00Z".parse().ok()).unwrap();
+        set_icloud(&root, &anna, |record| record.add(run("2026-11-01T03:00:00Z", SyncResult::SessionExpired))).unwrap();
+        assert_eq!((look().turned_away(), look().begun), (Some(&SyncResult::SessionExpired), None));
+        set_icloud(&root, &anna, |record| record.login = "2026-11-02T08:00:00Z".parse().ok()).unwrap();
+        assert_eq!(look().turned_away(), None);
+        set_icloud(&root, &anna, |record| record.add(run("2026-11-03T03:00:00Z", SyncResult::Throttled))).unwrap();
+        assert_eq!(look().turned_away(), None);
+        set_icloud(&root, &"bob".parse().unwrap(), |record| record.add(run("2026-11-03T03:00:00Z", SyncResult::Done)))
+            .unwrap();
+        assert_eq!((look().runs.len(), icloud(&root).unwrap().len()), (2, 2));
+        for _ in 0..KEPT {
+            set_icloud(&root, &anna, |record| record.add(run("2026-11-04T03:00:00Z", SyncResult::Done))).unwrap();
+        }
+        assert_eq!(look().runs.len(), KEPT);
+    }
+}
