@@ -32,6 +32,10 @@ const NOTIFY_URL: &str = "photos-notify-url";
 /// How the names begin, which may be left out.
 const PREFIX: &str = "photos-";
 
+/// How those of iCloud accounts go on, with the account's name behind it. Only `icloud login --keep-password` stores one, when
+/// Apple has taken it.
+const ICLOUD: &str = "icloud-";
+
 /// Longest value that Podman stores, in bytes.
 const LONGEST: usize = 512_000;
 
@@ -58,8 +62,8 @@ struct Listed {
 
 #[derive(Serialize)]
 struct Row {
-    name: &'static str,
-    purpose: &'static str,
+    name: String,
+    purpose: String,
     set: bool,
     changed: Option<jiff::Timestamp>,
 }
@@ -80,11 +84,17 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<ExitCode,
 
 async fn list(context: &Context) -> Result<(), Failure> {
     let stored = context.host()?.podman.observe(&BTreeSet::new()).await?.secrets;
-    let row = |(name, purpose): (&'static str, &'static str)| {
+    let row = |name: &str, purpose: String| {
         let state = stored.get(name);
-        Row { name, purpose, set: state.is_some(), changed: state.map(|state| state.updated) }
+        Row { name: name.to_owned(), purpose, set: state.is_some(), changed: state.map(|state| state.updated) }
     };
-    let body = Listed { secrets: KNOWN.map(row).into() };
+    let mut secrets: Vec<Row> = KNOWN.iter().map(|(name, purpose)| row(name, (*purpose).to_owned())).collect();
+    // Those of accounts that are gone, too: somebody may want to take them away.
+    for name in stored.keys() {
+        let account = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix(ICLOUD));
+        secrets.extend(account.map(|account| row(name, format!("password of the iCloud account {account}"))));
+    }
+    let body = Listed { secrets };
     context.output.answer("secrets", &body, || {
         body.secrets.iter().fold(String::new(), |mut text, row| {
             let state = row.changed.map_or_else(|| "not set".to_owned(), |at| format!("set {}", time::local(at)));

@@ -14,13 +14,17 @@ pub mod whole;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use crate::config::{Account, Settings};
 use crate::host::files::FileError;
 use crate::host::lock::{self, Lock, LockError};
 use crate::host::podman::PodmanError;
 use crate::host::process::ProcessError;
 use crate::host::storage::StorageError;
 use crate::host::systemd::SystemdError;
-use crate::model::{AccountName, Refusal, Root};
+use crate::model::{AccountName, Refusal, Root, Subvolume};
+use crate::plan;
 use crate::record::{AccountRecord, RecordError, icloud, set_icloud};
 
 pub use login::{Asks, Login, login};
@@ -89,6 +93,21 @@ async fn claim(root: &Root, account: &AccountName, who: &str) -> Result<Lock, Ic
         }
         other @ LockError::Io { .. } => other.into(),
     })
+}
+
+/// The session of an account; none where nobody has signed in.
+pub fn session_of(root: &Root, settings: &Settings, account: &Account) -> Result<Option<jar::Session>, SessionError> {
+    let folder = settings.storage.root.join("keep").join(Subvolume::Icloudpd.name()).join(account.name.as_str());
+    Cookies::new(root.join(folder.as_path()), &account.apple_id).session()
+}
+
+/// Accounts whose session ends soon, or has ended. One that cannot be read is `status`'s to tell.
+pub fn endings(root: &Root, settings: &Settings, now: Timestamp) -> Vec<(AccountName, Timestamp)> {
+    let until = |account: &Account| {
+        let until = session_of(root, settings, account).ok().flatten()?.good_until();
+        plan::sync::is_ending(until, now).then(|| (account.name.clone(), until))
+    };
+    settings.icloud.accounts.iter().filter_map(until).collect()
 }
 
 /// What is remembered of an account.

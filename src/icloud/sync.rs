@@ -69,7 +69,6 @@ pub async fn sync(
     };
     if result.is_fit() {
         place.cookies.keep()?;
-        place.warn_of_end();
     }
     let run = Run { at: begun, ended: Timestamp::now(), full, result, counts };
     remember(&host.root, &account.name, |record| record.add(run.clone())).await?;
@@ -164,22 +163,6 @@ impl Place {
             Login::Failed(result) => Ok(Some(result)),
             // It was asked for a code.
             Login::GivenUp => Ok(Some(SyncResult::CodeNeeded)),
-        }
-    }
-
-    /// In the journal, with each run of its last fortnight.
-    fn warn_of_end(&self) {
-        let Ok(Some(session)) = self.cookies.session() else { return };
-        let until = session.good_until();
-        if plan::is_ending(until, Timestamp::now()) {
-            let account = &self.account;
-            let on = until.strftime("%Y-%m-%d");
-            let message_id = crate::log::CONCERN;
-            tracing::warn!(
-                message_id,
-                account,
-                "the session of {account} ends on {on}; next: photos-agent icloud login {account}"
-            );
         }
     }
 

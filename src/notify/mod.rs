@@ -2,6 +2,7 @@
 //!
 //! Whoever has something to tell says what it is and how it ended; what becomes of the telling changes nothing.
 
+mod icloud;
 mod matters;
 mod night;
 mod told;
@@ -17,6 +18,7 @@ use crate::model::Root;
 use crate::observe::chain;
 use crate::record::{self, Told};
 
+pub use icloud::{tell_endings, tell_run};
 pub use matters::{tell_drift, tell_space};
 pub use night::tell_night;
 

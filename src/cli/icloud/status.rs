@@ -10,12 +10,11 @@ use crate::cli::failure::Failure;
 use crate::cli::{Context, time};
 use crate::config::{Account, Settings};
 use crate::host::{Host, timed};
-use crate::icloud::Cookies;
-use crate::icloud::jar::Session;
-use crate::model::{AccountName, Refusal, Subvolume, UnitName};
+use crate::icloud::{self, jar::Session};
+use crate::model::{AccountName, Refusal, UnitName};
 use crate::observe::chain;
 use crate::plan::sync as plan;
-use crate::record::{AccountRecord, Run, icloud};
+use crate::record::{self, AccountRecord, Run};
 
 /// How an account stands.
 #[derive(Debug, Serialize)]
@@ -54,13 +53,12 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
 
 /// Every account of the configuration.
 pub(in crate::cli) async fn standings(host: &Host, settings: &Settings) -> Result<Vec<Standing>, Failure> {
-    let mut records = icloud(&host.root)?;
+    let mut records = record::icloud(&host.root)?;
     let now = Timestamp::now();
     let due = if settings.icloud.accounts.is_empty() { Vec::new() } else { due(host).await };
     let of = |account: &Account| {
         let record = records.remove(&account.name).unwrap_or_default();
-        let folder = settings.storage.root.join("keep").join(Subvolume::Icloudpd.name()).join(account.name.as_str());
-        let session = Cookies::new(host.root.join(folder.as_path()), &account.apple_id).session();
+        let session = icloud::session_of(&host.root, settings, account);
         let timer = format!("icloudpd@{}.timer", account.name);
         let next = due.iter().find(|(unit, _)| unit.as_str() == timer).map(|(_, at)| *at);
         stand(account, &record, session.map_err(|error| chain(&error)), next, now)
@@ -70,7 +68,7 @@ pub(in crate::cli) async fn standings(host: &Host, settings: &Settings) -> Resul
 
 async fn due(host: &Host) -> Vec<(UnitName, Timestamp)> {
     let Ok(systemd) = host.systemd().await else { return Vec::new() };
-    timed::neighbours(systemd, &[], &["icloudpd@*.timer"]).await.map(|found| found.due).unwrap_or_default()
+    timed::neighbours(&systemd, &[], &["icloudpd@*.timer"]).await.map(|found| found.due).unwrap_or_default()
 }
 
 fn stand(

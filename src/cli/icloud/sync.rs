@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::find;
@@ -11,12 +12,13 @@ use crate::cli::Context;
 use crate::cli::apply::require_root;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::config::Settings;
 use crate::host::Host;
 use crate::icloud::{self, IcloudError, News};
 use crate::immich::{self, Scanned, Which, Wish};
-use crate::log;
 use crate::model::icloud::SyncResult;
 use crate::model::{AccountName, SecretName};
+use crate::notify::{self, Outcome};
 use crate::observe::chain;
 use crate::record::Run;
 
@@ -59,15 +61,16 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     let name = &account.name;
     let outcome = icloud::sync(&host, &account, &desired, &mut |news| talk.hear(&news)).await;
     if options.scheduled {
-        journal(name, &outcome);
+        tell(context, &loaded.settings, name, &outcome).await;
     }
     let run = outcome?;
     let remedy = run.result.remedy(name);
     // Only what is fit to be seen, and nothing before it is written down what came of the run.
     let scanned = if run.result.is_fit() { scan(&host, name, options.force).await } else { Ok(None) };
     if let (Err(error), true) = (&scanned, options.scheduled) {
-        let (about, outcome, next) = ("scan", "refused", error.remedy().unwrap_or_default());
-        tracing::error!(message_id = log::NOTICE, about, outcome, account = %name, "{}; next: {next}", chain(error));
+        let next = error.remedy().unwrap_or_default();
+        let said = (Outcome::Refused, format!("{}; next: {next}", chain(error)));
+        notify::tell_run(&context.root, &loaded.settings.notify, "scan", name, said, Option::<&Run>::None).await;
     }
     let (scanned, failed) = match scanned {
         Ok(scanned) => (scanned, None),
@@ -99,27 +102,21 @@ async fn scan(host: &Host, account: &AccountName, force: bool) -> Result<Option<
 }
 
 /// A unit that fails says why in its own words, not "exit code 1".
-fn journal(account: &AccountName, outcome: &Result<Run, IcloudError>) {
-    let about = "icloud";
-    match outcome {
-        Ok(run) if run.result == SyncResult::Done => {
-            let outcome = "done";
-            tracing::info!(message_id = log::NOTICE, about, outcome, %account, "{}", text(account, run).trim_end());
-        }
+async fn tell(context: &Context, settings: &Settings, account: &AccountName, outcome: &Result<Run, IcloudError>) {
+    let said = match outcome {
+        Ok(run) if run.result == SyncResult::Done => (Outcome::Done, text(account, run).trim_end().to_owned()),
         Ok(run) => {
-            let (outcome, next) = ("failed", run.result.remedy(account).unwrap_or_default());
-            tracing::error!(message_id = log::NOTICE, about, outcome, %account, "{}; next: {next}", text(account, run).trim_end());
+            let next = run.result.remedy(account).unwrap_or_default();
+            (Outcome::Failed, format!("{}; next: {next}", text(account, run).trim_end()))
         }
-        Err(error) => {
-            let outcome = if matches!(error, IcloudError::Refused(_)) { "refused" } else { "failed" };
-            let next = if let IcloudError::Refused(refusal) = error {
-                refusal.remedy.as_str()
-            } else {
-                "photos-agent icloud status"
-            };
-            tracing::error!(message_id = log::NOTICE, about, outcome, %account, "{}; next: {next}", chain(error));
+        Err(error @ IcloudError::Refused(refusal)) => {
+            (Outcome::Refused, format!("{}; next: {}", chain(error), refusal.remedy))
         }
-    }
+        Err(error) => (Outcome::Failed, format!("{}; next: photos-agent icloud status", chain(error))),
+    };
+    notify::tell_run(&context.root, &settings.notify, "icloud", account, said, outcome.as_ref().ok()).await;
+    let endings = icloud::endings(&context.root, settings, Timestamp::now());
+    notify::tell_endings(&context.root, &settings.notify, &endings).await;
 }
 
 fn text(account: &AccountName, run: &Run) -> String {

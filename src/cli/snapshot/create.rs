@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::Context;
 use crate::cli::apply::{Talk, require_root};
 use crate::cli::failure::Failure;
 use crate::host::Host;
+use crate::icloud;
 use crate::model::{Refusal, UnitName};
 use crate::notify;
 use crate::record::Manifest;
@@ -46,7 +48,7 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     let mut talk = Talk::new(context.output);
     let made = snapshot::create(&context.host()?, &request, &mut talk).await;
     if request.reason == SCHEDULED {
-        tell_space(context).await;
+        tell(context).await;
     }
     let manifest = made?;
     context.output.answer("snapshot", Body { snapshot: &manifest }, || text(&manifest));
@@ -54,10 +56,12 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
 }
 
 /// Nobody watches, and every night is often enough to look.
-async fn tell_space(context: &Context) {
+async fn tell(context: &Context) {
     let (Ok((loaded, _)), Ok(applied)) = (context.in_force(), Applied::read(&context.root)) else { return };
-    let low = snapshot::low(&context.root, &applied.desired.disks);
-    notify::tell_space(&context.root, &loaded.settings.notify, &low).await;
+    let (root, settings) = (&context.root, &loaded.settings);
+    notify::tell_space(root, &settings.notify, &snapshot::low(root, &applied.desired.disks)).await;
+    // Runs of iCloud may be a month apart, and a session may end between two of them.
+    notify::tell_endings(root, &settings.notify, &icloud::endings(root, settings, Timestamp::now())).await;
 }
 
 fn check(reason: &str) -> Result<(), Failure> {
