@@ -7,6 +7,7 @@ mod applied;
 mod database;
 mod ended;
 mod gate;
+mod hasten;
 mod images;
 pub mod major;
 mod operation;
