@@ -8,6 +8,7 @@ mod applied;
 mod database;
 mod ended;
 mod gate;
+mod hasten;
 mod images;
 pub mod major;
 mod operation;

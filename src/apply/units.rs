@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::apply::hasten::hasten;
 use crate::apply::progress::{Event, Progress};
 use crate::apply::steps::StepError;
 use crate::apply::{Survey, displaced};
@@ -166,14 +167,18 @@ pub(super) async fn jobs(
     progress: &mut dyn Progress,
 ) -> Result<(), StepError> {
     let systemd = host.systemd().await?;
-    let results = systemd
-        .run_jobs(verb, units, &mut |news| match news {
-            JobNews::Ended(job) => {
-                progress.hear(Event::Unit { unit: &job.unit, result: &job.result, took: job.took });
-            }
-            JobNews::Waiting(units, long) => progress.hear(Event::Waiting(&units, long)),
-        })
-        .await?;
+    let mut tell = |news: JobNews<'_>| match news {
+        JobNews::Ended(job) => progress.hear(Event::Unit { unit: &job.unit, result: &job.result, took: job.took }),
+        JobNews::Waiting(units, long) => progress.hear(Event::Waiting(&units, long)),
+    };
+    let run = systemd.run_jobs(verb, units, &mut tell);
+    let results = match verb {
+        Verb::Start | Verb::Restart => tokio::select! {
+            results = run => results?,
+            () = hasten(host, units) => return Err(StepError::Jobs(Vec::new())),
+        },
+        Verb::Stop | Verb::Reload => run.await?,
+    };
     let states = systemd.units(units).await?;
     let state = |unit: &UnitName| states.get(unit).cloned().unwrap_or_default();
     let failures: Vec<String> = results.iter().filter_map(|job| failure(verb, job, &state(&job.unit))).collect();

@@ -24,7 +24,10 @@ pub use client::Client;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The port that the server listens on in its container.
-const PORT: u16 = 2283;
+pub const PORT: u16 = 2283;
+
+/// What it answers whoever wants to know whether it is up.
+pub const PING: &str = "/api/server/ping";
 
 /// More than this is no answer to what is asked here, in bytes.
 const LONGEST: usize = 16 * 1024;
@@ -92,10 +95,9 @@ pub async fn probe(pid: u32) -> Result<Release, ImmichError> {
 }
 
 async fn ask(server: SocketAddr) -> Result<Release, ImmichError> {
-    let ping = "/api/server/ping";
-    let Ping { res } = get(server, ping).await?;
+    let Ping { res } = get(server, PING).await?;
     if res != "pong" {
-        return Err(ImmichError::Garbled { path: ping, reason: format!("{res:?} is no pong") });
+        return Err(ImmichError::Garbled { path: PING, reason: format!("{res:?} is no pong") });
     }
     let path = "/api/server/version";
     let version: Version = get(server, path).await?;
@@ -134,6 +136,16 @@ async fn get<T: DeserializeOwned>(server: SocketAddr, path: &'static str) -> Res
 /// A proxy of the environment is for the way out, not for this host; and no server here sends anybody elsewhere.
 fn client(patience: Duration) -> reqwest::Result<Http> {
     Http::builder().no_proxy().redirect(Policy::none()).timeout(patience).build()
+}
+
+/// Whether something in the container of this process answers on that port of its loopback address, and says that it is well.
+pub async fn is_up(pid: u32, port: u16, path: &'static str) -> bool {
+    let asked = netns::inside(pid, move || async move {
+        let url = format!("http://{}{path}", SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let Ok(client) = client() else { return false };
+        client.get(url).send().await.is_ok_and(|response| response.status().is_success())
+    });
+    asked.await.unwrap_or(false)
 }
 
 /// Whether the server answers on its published address. Its health is looked at from inside the container, so a

@@ -18,7 +18,7 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::model::{ContainerRun, ContainerState, Digest, ImageRef, NetworkName, PodmanState};
-use answers::{ApiError, Container, Image, Info, Inspect, Network, Secret};
+use answers::{ApiError, Container, Image, Info, Inspect, InspectHealth, Network, Secret};
 use send::send;
 
 pub use pull::PullProgress;
@@ -168,6 +168,13 @@ impl Podman {
             Err(PodmanError::Refused { status, .. }) if status == StatusCode::NOT_FOUND.as_u16() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Has a container's health looked at now, as its own timer does. Whether it is well.
+    pub async fn check_health(&self, container: &str) -> Result<bool, PodmanError> {
+        let path = format!("containers/{container}/healthcheck");
+        let health: InspectHealth = self.get(&path, &[], "look at a container's health").await?;
+        Ok(health.status == "healthy")
     }
 
     /// Removes a network that no container uses.

@@ -56,7 +56,7 @@ def compose_again():
         run("mkdir", f"{COMPOSE}/{folder}")
     write_compose(OLD)
     run("podman-compose", "up", "-d")
-    run("sh", "-c", f"timeout 60 sh -c 'until curl -sf {THEIR_PING}; do sleep 0.2; done'")
+    run("sh", "-c", f"timeout 60 sh -c 'until curl -sf -m 2 {THEIR_PING}; do sleep 0.2; done'")
 
 
 def upgrade():
