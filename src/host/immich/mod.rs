@@ -142,7 +142,7 @@ fn client(patience: Duration) -> reqwest::Result<Http> {
 pub async fn is_up(pid: u32, port: u16, path: &'static str) -> bool {
     let asked = netns::inside(pid, move || async move {
         let url = format!("http://{}{path}", SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let Ok(client) = client() else { return false };
+        let Ok(client) = client(PATIENCE) else { return false };
         client.get(url).send().await.is_ok_and(|response| response.status().is_success())
     });
     asked.await.unwrap_or(false)
