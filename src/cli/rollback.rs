@@ -47,8 +47,7 @@ struct Body<'a> {
 pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode, Failure> {
     require_root()?;
     let Options { generation, accept_loss, yes, dry_run } = options;
-    let target =
-        Target { generation, files: context.sources()?, looks_only: dry_run, command: ROLLBACK.to_owned() };
+    let target = Target { generation, files: context.sources()?, looks_only: dry_run, command: ROLLBACK.to_owned() };
     let host = context.host()?;
     let outlook = upgrade::outlook(&host, &target).await?;
     let told = text(&outlook);
