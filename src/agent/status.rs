@@ -92,8 +92,9 @@ impl Voice {
         self.status.clear();
     }
 
-    /// What stands in the way: what is new of it, and what is gone.
-    pub(super) fn refusals(&mut self, refusals: &[Refusal]) {
+    /// What stands in the way: what is new of it, and what is gone. Whether there is something new.
+    pub(super) fn refusals(&mut self, refusals: &[Refusal]) -> bool {
+        let is_new = refusals.iter().any(|refusal| !self.refusals.contains(refusal));
         for refusal in refusals.iter().filter(|refusal| !self.refusals.contains(refusal)) {
             let (what, why, remedy) = (&refusal.what, &refusal.why, &refusal.remedy);
             tracing::error!(message_id = log::REFUSED, %what, %why, %remedy, "refused: {refusal}; next: {remedy}");
@@ -105,6 +106,7 @@ impl Voice {
         if let Some(first) = refusals.first() {
             self.status(&format!("refused: {first}; next: {}", first.remedy));
         }
+        is_new
     }
 
     /// What a person must see to although nothing stands in the way: what is new of it, and what is gone.

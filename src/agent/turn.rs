@@ -135,8 +135,8 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
         let makes_up = look.verdict == Verdict::Settled;
         let failed = makes_up && !Box::pin(make_up(&look.host, &states)).await;
         tracing::debug!(heard, verdict = ?look.verdict, "looked");
-        if !matches!(look.verdict, Verdict::Mend(_)) {
-            self.voice.refusals(&look.survey.plan.refusals);
+        if !matches!(look.verdict, Verdict::Mend(_)) && self.voice.refusals(&look.survey.plan.refusals) {
+            self.tell_refused(&look);
         }
         self.voice.concerns(&look.survey.plan.concerns);
         match &look.verdict {
@@ -281,9 +281,16 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
         tokio::spawn(notify::tell_drift(self.root.clone(), settings, steps.to_vec(), failed));
     }
 
+    /// What a person must see to. They are told once, and again a day later where the daemon was started again meanwhile.
+    fn tell_refused(&self, look: &Look) {
+        let settings = look.loaded.settings.notify.clone();
+        tokio::spawn(notify::tell_refused(self.root.clone(), settings, look.survey.plan.refusals.clone()));
+    }
+
     fn tell(&mut self, error: &ApplyError) {
         if let ApplyError::Refused(refusals) = error {
-            return self.voice.refusals(refusals);
+            self.voice.refusals(refusals);
+            return;
         }
         let reason = why(error);
         tracing::error!(message_id = log::FAILED, "operation failed: {reason}");

@@ -47,6 +47,10 @@ pub use steps::{StepError, check_covered, check_generated};
 /// The lock that everything that changes the host holds.
 pub const LOCK: &str = "/run/photos-agent/lock";
 
+/// Held while a library is looked through and scanned, which takes hours, and by whoever exchanges the trees of photographs.
+/// Whoever needs both takes this one first.
+pub const SCANNING: &str = "/run/photos-agent/scan.lock";
+
 /// How often an operation may find that there is more to do: an enabled socket, pulled images, and the
 /// rest are three; more means that something undoes what is done.
 const ROUNDS: usize = 5;

@@ -1,7 +1,8 @@
 //! A scan of one library, if it is provably the right tree (law 4).
 //!
-//! The agent's one lock is held from the first look until Immich is done: a restore in between would put another tree under
-//! a scan that was allowed for this one.
+//! A lock of its own is held from the first look until Immich is done: a restore in between would put another tree under a
+//! scan that was allowed for this one. The agent's one lock is held for the moment alone in which the scan is asked for: a
+//! library takes hours, and nightly snapshots do not wait for it.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::apply::LOCK;
+use crate::apply::{LOCK, SCANNING};
 use crate::host::immich::{Client, Library, Statistics};
 use crate::host::{Host, lock};
 use crate::immich::look::{self, QUEUE};
@@ -22,6 +23,9 @@ use crate::snapshot::{Applied, refuse_open_operation};
 
 /// How long a scan is waited for. It goes on all the same.
 const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Why nothing is scanned while an operation is open.
+const OPEN: &str = "and what it leaves may be another tree, so nothing is scanned";
 
 /// How often the queue is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -111,8 +115,8 @@ pub async fn library_names(host: &Host) -> Result<Vec<(String, String)>, Error> 
 
 /// Scans it, if nothing stands in the way. Whatever does is an error with the numbers, and in the log.
 pub async fn guarded_scan(host: &Host, wish: &Wish) -> Result<Scanned, Error> {
-    let _lock = lock::take(&host.root.join(LOCK), &wish.command, wish.patience).await?;
-    refuse_open_operation(&host.root, "and what it leaves may be another tree, so nothing is scanned")?;
+    let _scanning = lock::take(&host.root.join(SCANNING), &wish.command, wish.patience).await?;
+    refuse_open_operation(&host.root, OPEN)?;
     let applied = Applied::read(&host.root)?;
     let server = Server::with_key(host).await?;
     let mut known = recorded(&host.root)?;
@@ -132,9 +136,7 @@ pub async fn guarded_scan(host: &Host, wish: &Wish) -> Result<Scanned, Error> {
         return Err(error);
     }
     let overridden = obstacles(&seen, max_missing, false);
-    server.check_same(host).await?;
-
-    let scanned = scan(host, &server, library, &seen, known).await?;
+    let scanned = scan(host, &server, wish, library, &seen, known).await?;
     if scanned.lost() > scanned.missing {
         let (lost, missing) = (scanned.lost(), scanned.missing);
         tracing::error!(lost, missing, "the scan of {} has trashed more than was missing", scanned.name);
@@ -146,6 +148,7 @@ pub async fn guarded_scan(host: &Host, wish: &Wish) -> Result<Scanned, Error> {
 async fn scan(
     host: &Host,
     server: &Server,
+    wish: &Wish,
     library: Library,
     seen: &Seen,
     mut known: Libraries,
@@ -161,7 +164,7 @@ async fn scan(
         before: before.total,
         after: None,
     };
-    server.client.scan(&id).await?;
+    ask(host, server, wish, &id).await?;
     known.scans.insert(id.clone(), scan.clone());
     set_libraries(&host.root, &known)?;
     let after = match wait(&server.client, &id).await {
@@ -184,6 +187,14 @@ async fn scan(
         overridden: Vec::new(),
         own_scans_switched_off: false,
     })
+}
+
+/// Asks for it, where nothing has changed the host since it was looked at, nor can meanwhile.
+async fn ask(host: &Host, server: &Server, wish: &Wish, id: &str) -> Result<(), Error> {
+    let _lock = lock::take(&host.root.join(LOCK), &wish.command, wish.patience).await?;
+    refuse_open_operation(&host.root, OPEN)?;
+    server.check_same(host).await?;
+    Ok(server.client.scan(id).await?)
 }
 
 fn find(libraries: &[Library], known: &Libraries, which: &Which) -> Result<Library, Error> {

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::apply::{LOCK, commit_secrets};
+use crate::apply::{LOCK, SCANNING, commit_secrets};
 use crate::host::Host;
 use crate::host::immich::{Client, Credential, Hidden, NewKey};
 use crate::host::lock;
@@ -95,6 +95,7 @@ async fn is_good(client: &Client) -> Result<bool, Error> {
 
 /// Makes what is missing: a second time, nothing is.
 pub async fn setup(host: &Host, administrator: Option<&Administrator>) -> Result<Setup, Error> {
+    let _scanning = lock::take(&host.root.join(SCANNING), COMMAND, lock::PATIENCE).await?;
     let _lock = lock::take(&host.root.join(LOCK), COMMAND, lock::PATIENCE).await?;
     let applied = Applied::read(&host.root)?;
     let (mut signed_up, mut key_made) = (false, false);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::Notify;
-use crate::model::Root;
+use crate::model::{Refusal, Root};
 use crate::notify::{Notice, Outcome, tell};
 
 #[derive(Serialize)]
@@ -23,6 +23,20 @@ pub async fn tell_drift(root: Root, settings: Notify, steps: Vec<String>, failed
     };
     let notice = Notice { about: "drift", outcome, at: Timestamp::now(), summary, details: Drift { steps: &steps } };
     tell(&root, &settings, "drift", &notice).await;
+}
+
+#[derive(Serialize)]
+struct Refused {
+    refusals: Vec<Refusal>,
+}
+
+/// What stands in the way of putting something right, each with what to do about it.
+pub async fn tell_refused(root: Root, settings: Notify, refusals: Vec<Refusal>) {
+    let said: Vec<String> = refusals.iter().map(|refusal| format!("{refusal}; next: {}", refusal.remedy)).collect();
+    let summary = format!("a person has to see to this host: {}", said.join("; "));
+    let details = Refused { refusals };
+    let notice = Notice { about: "drift", outcome: Outcome::Refused, at: Timestamp::now(), summary, details };
+    tell(&root, &settings, "refused", &notice).await;
 }
 
 #[derive(Serialize)]

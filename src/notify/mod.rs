@@ -19,11 +19,15 @@ use crate::observe::chain;
 use crate::record::{self, Told};
 
 pub use icloud::{tell_endings, tell_run};
-pub use matters::{tell_drift, tell_space};
+pub use matters::{tell_drift, tell_refused, tell_space};
 pub use night::tell_night;
 
 /// The format of the document; it grows when a field changes its meaning or goes.
 const SCHEMA: u32 = 1;
+
+/// The secret that holds the address, where the operator has not chosen another one, and how it gets there.
+const SECRET: &str = "photos-notify-url";
+const SET: &str = "photos-agent secret set notify-url";
 
 /// How something ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -140,7 +144,8 @@ async fn to_address<T>(root: &Root, settings: &Notify, notice: &Notice<T>) -> bo
     };
     let address = match host.podman.secret_value(secret).await {
         Ok(Some(address)) => address,
-        Ok(None) => return failed(format!("there is no such secret; set it with: podman secret create {secret} -")),
+        Ok(None) if secret.as_str() == SECRET => return failed(format!("there is no such secret; set it with: {SET}")),
+        Ok(None) => return failed(format!("there is no such secret; make it with: podman secret create {secret} -")),
         Err(error) => return failed(chain(&error)),
     };
     let title = format!("{}: {}", kernel::host_name(root), notice.about);

@@ -38,7 +38,7 @@ fn an_account_appears_runs_shut_in_and_leaves_only_its_units() {
     assert!(plan.out.contains("make folder /var/lib/photos/live/icloud/anna for the pictures of anna"), "{}", plan.out);
     host.ok("photos-agent apply");
     host.ok("photos-agent plan");
-    host.ok("photos-agent status");
+    only_a_login_is_missing(&host);
 
     for account in ["anna", "ben"] {
         assert_eq!(owner(&host, &format!("{LIVE}/{account}")), "53939:53939 755");
@@ -55,6 +55,14 @@ fn an_account_appears_runs_shut_in_and_leaves_only_its_units() {
     the_container_is_shut_in(&host);
     a_stop_of_the_stack_stops_a_run(&host);
     a_removed_account_leaves_what_is_its_own(&host);
+}
+
+/// All is well, but that nobody has signed in: every concern is told with the login as its remedy.
+fn only_a_login_is_missing(host: &Host) {
+    let said = host.fails(2, "photos-agent status").out;
+    let concerns = said.lines().filter(|line| line.starts_with("Concern: ")).count();
+    let logins = said.lines().filter(|line| line.trim().starts_with("next: photos-agent icloud login ")).count();
+    assert_eq!((concerns, logins), (2, 2), "{said}");
 }
 
 fn timers_go_by_the_clocks_of_the_account(host: &Host) {
@@ -115,7 +123,8 @@ fn the_container_is_shut_in(host: &Host) {
         host.ok("podman inspect -f '{{range $n, $v := .NetworkSettings.Networks}}{{$n}} {{end}}' icloudpd-ben");
     assert_eq!(networks.trim(), "photos-egress");
     // A download under way is neither unwell nor drift.
-    host.ok("photos-agent status");
+    only_a_login_is_missing(host);
+    host.ok("photos-agent plan");
 }
 
 fn a_stop_of_the_stack_stops_a_run(host: &Host) {
@@ -125,7 +134,7 @@ fn a_stop_of_the_stack_stops_a_run(host: &Host) {
     host.ok("systemctl stop photos.target");
     host.wait_for("! podman container exists icloudpd-ben", 60);
     host.ok("systemctl start photos.target");
-    host.wait_for("photos-agent status", 120);
+    host.wait_for("systemctl is-active immich-server.service", 120);
     host.ok("rm -r /etc/containers/systemd/photos-agent/icloudpd@ben.container.d && systemctl daemon-reload");
 }
 

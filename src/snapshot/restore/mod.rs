@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::apply::{self, ApplyError, LOCK, Order, Progress, Report};
+use crate::apply::{self, ApplyError, LOCK, Order, Progress, Report, SCANNING};
 use crate::config::Source;
 use crate::host::subvolume::{self, Newer};
 use crate::host::{Host, files, lock};
@@ -102,6 +102,7 @@ pub async fn restore(
     foreseen: &Prospect,
     progress: &mut dyn Progress,
 ) -> Result<Report, ApplyError> {
+    let _scanning = lock::take(&host.root.join(SCANNING), &wish.command, lock::PATIENCE).await?;
     let _lock = lock::take(&host.root.join(LOCK), &wish.command, lock::PATIENCE).await?;
     let now = foresee(host, wish).await?;
     if now.order != foreseen.order {
