@@ -135,14 +135,19 @@ fn sample_of_apply(seed: u64) -> Vec<Drawn> {
     [first, other, other, other, other].into_iter().zip(kinds).collect()
 }
 
-/// Three on each: killed, cut off, and one more.
+/// One on each, beside the certain ones: killed, cut off, and another one.
 fn sample_of_snapshots(seed: u64) -> Vec<Drawn> {
     let mut random = Random::of(seed, u64::MAX);
-    let mut three = |scenario: &'static dyn Scenario| {
+    let start = random.below(3);
+    let mut kind = |scenario: &'static dyn Scenario, turn: u64| {
         let [kill, power_cut, others @ ..] = scenario.kinds() else { unreachable!("there are more") };
-        [*kill, *power_cut, *random.one_of(others)].map(|kind| (scenario, kind))
+        match turn % 3 {
+            0 => *kill,
+            1 => *power_cut,
+            _ => *random.one_of(others),
+        }
     };
-    scenario::SNAPSHOTS.into_iter().flat_map(&mut three).collect()
+    scenario::SNAPSHOTS.into_iter().zip(start..).map(|(scenario, turn)| (scenario, kind(scenario, turn))).collect()
 }
 
 /// Three: killed, crashed and cut off, of an upgrade twice and of its way back once.
