@@ -1,6 +1,6 @@
 //! Services: what runs and should not, what does not and should, what runs from an old text.
 
-use crate::model::{ActiveState, ContainerState, LoadState, PodmanState, Service, UnitName};
+use crate::model::{ActiveState, ContainerState, HostPath, LoadState, PodmanState, Service, UnitName};
 use crate::plan::{Observed, Plan, Step, accounts, first_start, networks, timers, unit};
 use crate::stack::{Desired, DesiredService};
 
@@ -101,6 +101,8 @@ fn start_and_restart(
             ActiveState::Active => outdated(observed, podman, service),
             // A start would join the one under way, of a text that may never become healthy.
             ActiveState::Activating if has_container => outdated(observed, podman, service),
+            // It has no container yet, and is about to make one of the text that is replaced above.
+            ActiveState::Activating if is_rewritten(plan, desired, service) => Some("starting from an older text"),
             _ => None,
         };
         if let Some(reason) = old {
@@ -119,6 +121,17 @@ fn start_and_restart(
         let first = first_start::first(observed, desired, &start.names);
         plan.step(Step::Start { units: start.names, first }, reason);
     }
+}
+
+/// Whether a step before this writes another text of a unit that is there.
+fn is_rewritten(plan: &Plan, desired: &Desired, service: &DesiredService) -> bool {
+    let is_its_own = |path: &HostPath| {
+        desired.files.iter().any(|file| file.path == *path && file.unit.as_ref() == Some(&service.unit))
+    };
+    plan.steps.iter().any(|planned| {
+        let Step::InstallFiles { files } = &planned.step else { return false };
+        files.iter().any(|change| change.before.is_some() && is_its_own(&change.path))
+    })
 }
 
 /// Units for one step, by what is the matter with them.

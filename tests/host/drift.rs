@@ -139,7 +139,10 @@ fn drift_of_places_networks_and_secrets_is_mended_or_reported() {
     let remove = "podman network rm -f -t 0 photos-egress >/dev/null";
     mended(&host, "a removed network", remove, "podman network exists photos-egress");
     let both = "podman network rm -f -t 0 photos >/dev/null";
-    mended(&host, "the inner network, and all containers with it", both, "podman network exists photos");
+    // A container that starts again just then leaves the bridge of a network that is gone, and nobody can tell whose it is.
+    let there = "podman network exists photos || { for bridge in $(ip -br -4 address | awk '$3 ~ /^10[.]89[.]5[.]/ {print $1}'); \
+                 do ip link delete $bridge; done; false; }";
+    mended(&host, "the inner network, and all containers with it", both, there);
 
     mended(&host, "podman.socket stopped", "systemctl stop podman.socket", "systemctl is-active podman.socket");
 

@@ -660,6 +660,18 @@ fn what_is_not_up_is_started() {
         // Its end belongs to its run, unless somebody stops it.
         assert_eq!(tried(true).len(), if state == ActiveState::Activating { 2 } else { 1 });
     }
+    // A start of the text that was there has no container yet, and would be waited for.
+    let rewritten = |with_container: bool| {
+        after(move |world| {
+            unit("immich-ml.service", |unit| unit.active = ActiveState::Activating)(world);
+            world.files.get_mut(&World::own("immich-ml.container")).unwrap().push_str("# old");
+            if !with_container {
+                world.podman.containers.remove("immich-ml");
+            }
+        })
+    };
+    assert!(rewritten(false)[1].starts_with("restart immich-ml.service (starting from an older text)"));
+    assert!(rewritten(true)[1].starts_with("start immich-ml.service (still starting)"), "of our own text");
     // A drop-in of somebody's that systemd cannot use: the others go on.
     let said = after(|world| {
         for name in ["immich-ml.service", "immich-redis.service"] {
