@@ -7,15 +7,26 @@ use crate::apply::{ApplyError, LOCK, survey};
 use crate::config::Loaded;
 use crate::host::lock::{self, PATIENCE};
 use crate::host::{Host, library};
-use crate::model::AccountName;
 use crate::model::icloud::SENTINEL;
+use crate::model::{AccountName, Refusal};
 use crate::plan::SentinelState;
 use crate::stack::DesiredAccount;
 
-/// Accepts it for every account for which there is something to accept, and says which these are.
-pub async fn accept(host: &Host, loaded: &Loaded, command: &str) -> Result<Vec<AccountName>, ApplyError> {
+/// Accepts it for those of these accounts for which there is something to accept, and says which these are.
+pub async fn accept(
+    host: &Host,
+    loaded: &Loaded,
+    accounts: &[AccountName],
+    command: &str,
+) -> Result<Vec<AccountName>, ApplyError> {
     let _lock = lock::take(&host.root.join(LOCK), command, PATIENCE).await?;
     let survey = survey(host, loaded).await?;
+    let desired = &survey.desired.accounts;
+    if let Some(unknown) = accounts.iter().find(|name| !desired.iter().any(|account| account.name == **name)) {
+        let why = "is no account in the configuration";
+        let refusal = Refusal::new(unknown.to_string(), why, "photos-agent icloud status   (names them)");
+        return Err(ApplyError::Refused(vec![refusal]));
+    }
     let differs = |account: &&DesiredAccount| match survey.observed.libraries.get(&account.name) {
         Some(Ok(library)) => match &library.sentinel {
             SentinelState::Says(found) => found.account == account.name && *found != account.sentinel,
@@ -24,7 +35,7 @@ pub async fn accept(host: &Host, loaded: &Loaded, command: &str) -> Result<Vec<A
         _ => false,
     };
     let mut accepted = Vec::new();
-    for account in survey.desired.accounts.iter().filter(differs) {
+    for account in desired.iter().filter(|account| accounts.contains(&account.name)).filter(differs) {
         let text = account.sentinel.text();
         library::say(&host.root.join(account.photos.as_path()), (SENTINEL, &text)).map_err(|error| {
             ApplyError::Step { step: format!("accept the folder of {}", account.name), source: Box::new(error.into()) }

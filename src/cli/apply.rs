@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::plan::{count, tell_concerns};
 use crate::host::lock;
-use crate::model::{Refusal, UnitName};
+use crate::model::{AccountName, Refusal, UnitName};
 use crate::record::Pending;
 use crate::snapshot;
 
@@ -22,10 +22,10 @@ const TELL_BYTES: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Let options of an iCloud account change that move its pictures, and take its folder for the right one: all pictures
-    /// are downloaded again
-    #[arg(long)]
-    accept: bool,
+    /// Let options of this iCloud account change that move its pictures, and take its folder for the right one: all pictures
+    /// are downloaded again (can be repeated)
+    #[arg(long, value_name = "ACCOUNT")]
+    accept: Vec<AccountName>,
 }
 
 pub(super) async fn run(context: &Context, options: &Options) -> Result<ExitCode, Failure> {
@@ -34,8 +34,8 @@ pub(super) async fn run(context: &Context, options: &Options) -> Result<ExitCode
     let mut talk = Talk::new(context.output);
     let host = context.host()?;
     let was_open = Pending::read(&host.root)?.is_some();
-    if options.accept {
-        for account in apply::accept(&host, &loaded, APPLY).await? {
+    if !options.accept.is_empty() {
+        for account in apply::accept(&host, &loaded, &options.accept, APPLY).await? {
             talk.output
                 .talk(&format!("The folder of {account} is taken as it is, and its options as they are written."));
         }

@@ -52,6 +52,17 @@ fn plan_folder(observed: &Observed, account: &DesiredAccount, which: Folder, pla
         None => &PlaceState::Absent { btrfs: true },
     };
     let (uid, gid, found) = match state {
+        PlaceState::Absent { .. } if matches!(which, Folder::Photos) && observed.filled.contains(&account.name) => {
+            let why =
+                format!("is gone, and pictures of {} lay in it: nothing is downloaded into an empty one", account.name);
+            let remedy = format!(
+                "put it back (is a disk not mounted?); or, to have all pictures again: mkdir -p '{path}' && \
+                 photos-agent apply --accept {}",
+                account.name
+            );
+            plan.concern(path.as_str(), why, remedy);
+            return false;
+        }
         PlaceState::Absent { .. } => {
             let step = match which {
                 Folder::Photos => Step::MakeLibrary { path: path.clone(), sentinel: account.sentinel.clone() },
@@ -112,8 +123,9 @@ fn tell_moved(observed: &Observed, account: &DesiredAccount, found: &Sentinel, p
         account.name
     );
     let remedy = format!(
-        "set back what was ({}); or, to have them all again: photos-agent apply --accept",
-        said(&found.paths.changed(&account.sentinel.paths), found)
+        "set back what was ({}); or, to have them all again: photos-agent apply --accept {}",
+        said(&found.paths.changed(&account.sentinel.paths), found),
+        account.name
     );
     let what = format!("icloud.account {}", account.name);
     // Half-way back is no place to stop: what is in force then is looked at again by the next one.
@@ -143,7 +155,9 @@ fn tell_unsaid(account: &DesiredAccount, state: &LibraryState, plan: &mut Plan) 
         "{what} {SENTINEL}{holds}: nobody can say that these are the pictures of {}, and Immich is not told to look",
         account.name
     );
-    let remedy = "look whether they are (is a disk not mounted?), and if so: photos-agent apply --accept";
+    let name = &account.name;
+    let remedy =
+        format!("look whether they are (is a disk not mounted?), and if so: photos-agent apply --accept {name}");
     plan.concern(path.as_str(), why, remedy);
 }
 

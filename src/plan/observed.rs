@@ -42,6 +42,8 @@ pub struct Observed {
     pub first_starts: BTreeSet<Subvolume>,
     /// The folders of photographs of the accounts that are wanted, where there are such folders.
     pub libraries: BTreeMap<AccountName, Result<LibraryState, String>>,
+    /// Accounts whose folder has had pictures in it: what is not there is gone, and not missing.
+    pub filled: BTreeSet<AccountName>,
     /// Whether data of another moment is being put back, which brings its own order of photographs along.
     pub going_back: bool,
     /// Whether SELinux is on, so that new subvolumes need a label.

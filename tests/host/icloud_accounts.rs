@@ -155,7 +155,7 @@ fn a_removed_account_leaves_what_is_its_own(host: &Host) {
     host.ok("photos-agent apply");
     host.ok("photos-agent plan");
     host.configure(&format!("{ANNA}{}", BEN.replace("{0:%Y}/my photos/{0:%m}", "none")));
-    host.ok("photos-agent apply --accept");
+    host.ok("photos-agent apply --accept ben");
     host.ok("photos-agent plan");
     host.ok(&format!("test -e {LIVE}/ben/ok && jq -e '.paths.folder_structure == \"none\"' {LIVE}/ben/.photos-agent"));
     // A folder without the file that says what it is is told of, and gets none by itself.

@@ -64,6 +64,26 @@ fn a_new_account_gets_folders_an_image_units_and_a_timer() {
 }
 
 #[test]
+fn a_folder_that_had_pictures_is_not_made_anew() {
+    let photos = path("/var/lib/photos/live/icloud/anna");
+    let gone = |is_filled: bool| {
+        after(|world| {
+            set(world, &photos, PlaceState::Absent { btrfs: true });
+            world.libraries.clear();
+            if is_filled {
+                world.filled.insert("anna".parse().unwrap());
+            }
+        })
+    };
+    assert_eq!(gone(false), ["make folder /var/lib/photos/live/icloud/anna for the pictures of anna (it is missing)"]);
+    let told = gone(true);
+    assert!(
+        told.len() == 1 && told[0].starts_with(&format!("concern: {photos}: is gone, and pictures of anna")),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn a_removed_account_loses_its_units_and_nothing_else() {
     let mut world = world(&format!("{ANNA}{BEN}"));
     let places = world.places.clone();

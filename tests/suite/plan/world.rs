@@ -51,6 +51,7 @@ pub struct World {
     pub holds: bool,
     /// The open operation puts back what was.
     pub going_back: bool,
+    pub filled: BTreeSet<AccountName>,
     /// Folders of photographs.
     pub libraries: BTreeMap<AccountName, LibraryState>,
     /// First starts that have begun and not ended well.
@@ -137,6 +138,7 @@ impl World {
             stack_was_stopped: false,
             holds: false,
             going_back: false,
+            filled: BTreeSet::new(),
             libraries: BTreeMap::new(),
             first_starts: BTreeSet::new(),
             half_made: BTreeSet::new(),
@@ -258,6 +260,7 @@ impl World {
             first_starts: self.first_starts.clone(),
             going_back: self.going_back,
             libraries: self.libraries.iter().map(|(name, state)| (name.clone(), Ok(state.clone()))).collect(),
+            filled: self.filled.clone(),
             selinux: false,
         }
     }
