@@ -175,7 +175,8 @@ impl Failure {
         Some(hint.to_owned())
     }
 
-    fn code(&self) -> u8 {
+    /// The exit code.
+    pub fn code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage { .. } => Self::USAGE,
             _ if !self.refusals().is_empty() => 3,

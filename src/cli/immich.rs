@@ -1,6 +1,6 @@
 //! `photos-agent immich`: a key for the agent, a library for each account, and scans that cannot empty one.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 
@@ -14,6 +14,7 @@ use crate::host::Host;
 use crate::host::immich::Hidden;
 use crate::host::lock;
 use crate::immich::{self, Administrator, Kept, Need, Scanned, Setup, Which, Wish};
+use crate::observe::chain;
 
 /// No password is longer, in bytes.
 const LONGEST: u64 = 4096;
@@ -45,7 +46,28 @@ pub(super) enum Command {
 #[derive(Serialize)]
 struct Scans<'a> {
     scanned: &'a [Scanned],
-    refused: Vec<String>,
+    refused: &'a [NotScanned],
+}
+
+/// Why a library was not scanned.
+#[derive(Debug, Serialize)]
+pub(super) struct NotScanned {
+    library: String,
+    error: String,
+    remedy: Option<String>,
+}
+
+impl NotScanned {
+    pub(super) fn new(library: &str, error: &immich::Error) -> Self {
+        Self { library: library.to_owned(), error: chain(error), remedy: error.remedy() }
+    }
+}
+
+impl fmt::Display for NotScanned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error)?;
+        self.remedy.as_ref().map_or(Ok(()), |remedy| write!(f, "; next: {remedy}"))
+    }
 }
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
@@ -55,11 +77,8 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<ExitCode,
         Command::Setup { email, name, password_stdin } => setup(context, &host, email, name, password_stdin).await,
         Command::Scan { library: Some(library), force } => {
             let scanned = scan(&host, library, force).await?;
-            context.output.answer(
-                "scans",
-                Scans { scanned: std::slice::from_ref(&scanned), refused: Vec::new() },
-                || text(&scanned),
-            );
+            let body = Scans { scanned: std::slice::from_ref(&scanned), refused: &[] };
+            context.output.answer("scans", body, || text(&scanned));
             Ok(ExitCode::SUCCESS)
         }
         Command::Scan { library: None, .. } => scan_all(context, &host).await,
@@ -151,29 +170,29 @@ async fn scan(host: &Host, library: String, force: bool) -> Result<Scanned, immi
 
 /// One after the other: that one is refused is no reason to leave out the next.
 async fn scan_all(context: &Context, host: &Host) -> Result<ExitCode, Failure> {
-    let (mut scanned, mut refused) = (Vec::new(), Vec::new());
-    for (id, _) in immich::library_names(host).await? {
+    let (mut scanned, mut refused, mut code) = (Vec::new(), Vec::new(), 0);
+    for (id, name) in immich::library_names(host).await? {
         match scan(host, id, false).await {
             Ok(done) => scanned.push(done),
-            Err(error) if error.is_refusal() => {
-                let next = error.remedy().map(|remedy| format!("\n  next: {remedy}")).unwrap_or_default();
-                refused.push(format!("{error}{next}"));
+            Err(error) => {
+                refused.push(NotScanned::new(&name, &error));
+                // What failed is worse than what was refused.
+                code = if error.is_refusal() && code != 1 { 3 } else { 1 };
             }
-            Err(error) => return Err(error.into()),
         }
     }
-    let code = if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(3) };
     let said = || {
         let mut lines: Vec<String> = scanned.iter().map(text).collect();
-        lines.extend(refused.iter().map(|refused| format!("refused: {refused}")));
+        lines.extend(refused.iter().map(|refused| format!("not scanned: {}: {refused}", refused.library)));
         if lines.is_empty() { "Immich has no external library.".to_owned() } else { lines.join("\n") }
     };
     let text = said();
-    context.output.answer("scans", Scans { scanned: &scanned, refused: refused.clone() }, || text);
-    Ok(code)
+    context.output.answer("scans", Scans { scanned: &scanned, refused: &refused }, || text);
+    Ok(ExitCode::from(code))
 }
 
-fn text(scanned: &Scanned) -> String {
+/// What came of a scan, for people.
+pub(super) fn text(scanned: &Scanned) -> String {
     let Scanned { name, known, missing, before, after, .. } = scanned;
     let mut text = format!("{name}: {missing} of {known} known files were missing; ");
     let _ = match after {

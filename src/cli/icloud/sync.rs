@@ -11,9 +11,10 @@ use super::find;
 use crate::cli::Context;
 use crate::cli::apply::require_root;
 use crate::cli::failure::Failure;
+use crate::cli::immich::{NotScanned, text as scan_text};
 use crate::cli::output::Output;
 use crate::config::Settings;
-use crate::host::Host;
+use crate::host::{Host, lock};
 use crate::icloud::{self, IcloudError, News};
 use crate::immich::{self, Scanned, Which, Wish};
 use crate::model::icloud::SyncResult;
@@ -25,15 +26,20 @@ use crate::record::Run;
 /// How often the counts are told.
 const TELL: Duration = Duration::from_secs(2);
 
-/// How long the scan waits for whoever changes the host: a snapshot, an upgrade. Nobody waits for the scan.
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
+/// How long the scan of a scheduled run waits for that of another account, or for whoever changes the host.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often it is tried, where nothing was wrong with the tree, and how long it waits in between: the server may be restarted.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_secs(10 * 60);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
     /// Which account, by its name in the configuration
     #[arg(value_name = "ACCOUNT")]
     account: String,
-    /// Let Immich look at the library even where more is missing than `icloud.max_missing`
+    /// Let Immich look at the library even where more is missing than `icloud.max_missing`, or another subvolume lies there than
+    /// at the last look: you have seen to it
     #[arg(long)]
     force: bool,
     /// Nobody watches: what comes of it is told in the journal
@@ -49,7 +55,11 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
     /// None where there was no scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
     scanned: Option<Scanned>,
+    /// Why there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_scanned: Option<NotScanned>,
 }
 
 pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode, Failure> {
@@ -64,41 +74,81 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
         tell(context, &loaded.settings, name, &outcome).await;
     }
     let run = outcome?;
-    let remedy = run.result.remedy(name);
     // Only what is fit to be seen, and nothing before it is written down what came of the run.
-    let scanned = if run.result.is_fit() { scan(&host, name, options.force).await } else { Ok(None) };
-    if let (Err(error), true) = (&scanned, options.scheduled) {
-        let next = error.remedy().unwrap_or_default();
-        let said = (Outcome::Refused, format!("{}; next: {next}", chain(error)));
-        notify::tell_run(&context.root, &loaded.settings.notify, "scan", name, said, Option::<&Run>::None).await;
+    let scanned = if run.result.is_fit() { scan(&host, name, &options).await } else { Ok(None) };
+    if options.scheduled {
+        tell_scan(context, &loaded.settings, name, &scanned).await;
     }
-    let (scanned, failed) = match scanned {
-        Ok(scanned) => (scanned, None),
-        Err(error) => (None, Some(error)),
-    };
-    let body = Body { account: name, run: &run, remedy: remedy.clone(), scanned };
-    context.output.answer("sync", &body, || text(name, &run));
+    answer(context, name, &run, scanned)
+}
+
+/// What came of both, in one answer.
+fn answer(
+    context: &Context,
+    name: &AccountName,
+    run: &Run,
+    scanned: Result<Option<Scanned>, immich::Error>,
+) -> Result<ExitCode, Failure> {
+    let remedy = run.result.remedy(name);
+    let (scanned, failed) = scanned.map_or_else(|error| (None, Some(error)), |scanned| (scanned, None));
+    let not_scanned = failed.as_ref().map(|error| NotScanned::new(name.as_str(), error));
+    let body = Body { account: name, run, remedy: remedy.clone(), scanned, not_scanned };
+    context.output.answer("sync", &body, || {
+        let scanned = body.scanned.as_ref().map(|scanned| format!("{}\n", scan_text(scanned)));
+        text(name, run) + &scanned.unwrap_or_default()
+    });
     if run.result.is_fit() && body.scanned.is_none() && failed.is_none() {
         context.output.talk("Immich was not asked to look: the agent has no key. next: photos-agent immich setup");
     }
     if let Some(error) = failed {
-        return Err(error.into());
+        let failure = Failure::from(error);
+        // Programs have read it in the answer.
+        return if context.output.json { Ok(ExitCode::from(failure.code())) } else { Err(failure) };
     }
     if let Some(remedy) = remedy.filter(|_| !context.output.json) {
         Output::complain(&format!("  next: {remedy}"));
     }
-    Ok(if run.result == SyncResult::Done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_well =
+        run.result == SyncResult::Done && body.scanned.is_none_or(|scanned| scanned.lost() <= scanned.missing);
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Lets Immich look; none where the agent has no key of Immich's.
-async fn scan(host: &Host, account: &AccountName, force: bool) -> Result<Option<Scanned>, immich::Error> {
+/// Lets Immich look; none where the agent has no key of Immich's. Where nobody waits for it, as often as it takes.
+async fn scan(host: &Host, account: &AccountName, options: &Options) -> Result<Option<Scanned>, immich::Error> {
     let key = SecretName::constant(immich::API_KEY);
     if host.podman.secret_value(&key).await?.is_none() {
         return Ok(None);
     }
     let command = "photos-agent icloud sync".to_owned();
-    let wish = Wish { which: Which::Account(account.clone()), force, command, patience: PATIENCE };
-    Box::pin(immich::guarded_scan(host, &wish)).await.map(Some)
+    let (patience, mut tries) = if options.scheduled { (PATIENCE, TRIES) } else { (lock::PATIENCE, 1) };
+    let wish = Wish { which: Which::Account(account.clone()), force: options.force, command, patience };
+    loop {
+        match Box::pin(immich::guarded_scan(host, &wish)).await {
+            Err(error) if tries > 1 && !matches!(error, immich::Error::Guarded { .. }) => {
+                tries -= 1;
+                tracing::warn!("the scan of {account} is tried again: {}", chain(&error));
+                tokio::time::sleep(PAUSE).await;
+            }
+            ended => return ended.map(Some),
+        }
+    }
+}
+
+/// Tells what stands in the way of a scan, and one after which more is gone than was missing.
+async fn tell_scan(
+    context: &Context,
+    settings: &Settings,
+    account: &AccountName,
+    scanned: &Result<Option<Scanned>, immich::Error>,
+) {
+    let said = match scanned {
+        Ok(None) => return,
+        Ok(Some(scanned)) if scanned.lost() > scanned.missing => (Outcome::Failed, scan_text(scanned)),
+        Ok(Some(scanned)) => (Outcome::Done, scan_text(scanned)),
+        Err(error) => (Outcome::Refused, NotScanned::new(account.as_str(), error).to_string()),
+    };
+    let details = scanned.as_ref().ok().and_then(Option::as_ref);
+    notify::tell_run(&context.root, &settings.notify, "scan", account, said, details).await;
 }
 
 /// A unit that fails says why in its own words, not "exit code 1".
