@@ -32,6 +32,7 @@ mod snapshot;
 mod steadfast;
 mod storage;
 mod support;
+mod tell;
 mod upgrade;
 mod verify;
 mod whole;
