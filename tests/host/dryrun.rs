@@ -6,7 +6,7 @@
 use crate::support::Host;
 
 /// Every command that only looks.
-const LOOKS: [&str; 10] = [
+const LOOKS: [&str; 11] = [
     "plan",
     "plan --json",
     "status",
@@ -17,6 +17,7 @@ const LOOKS: [&str; 10] = [
     "config schema",
     "secret list",
     "upgrade --check",
+    "icloud status",
 ];
 
 /// Everything whose change could be the agent's: with sizes, modes, owners, and both times to the nanosecond.
