@@ -119,7 +119,7 @@ fn what_nobody_may_override_and_what_a_person_may() {
     }
 }
 
-/// Immich's own scans are for every library, so it is said that they go off, once.
+/// Immich's own scans are for every library, so it is said that they go off, once. What was left of a scan goes before a start, too.
 #[test]
 fn own_scans_are_off_where_there_is_an_account_and_it_is_said() {
     let notes = |world: &World| said(&world.plan()).iter().filter(|line| line.contains("own scan schedule")).count();
@@ -137,11 +137,13 @@ fn own_scans_are_off_where_there_is_an_account_and_it_is_said() {
     // It has to be there before the server is; a failure keeps the server from starting, and systemd expands no variable.
     assert!(line.starts_with("ExecStartPre=/usr/bin/podman exec --user=postgres immich-postgres psql "), "{line}");
     assert!(line.contains("DO $$$$BEGIN IF to_regclass('system_metadata') IS NOT NULL"), "{line}");
+    let line = text.lines().find(|line| line.contains("immich_bull:library:")).expect("another one");
+    assert!(line.starts_with("ExecStartPre=/usr/bin/podman exec immich-redis valkey-cli -e EVAL "), "{line}");
     assert_eq!(notes(&world), 1);
     world.apply(None);
     assert_eq!(notes(&world), 0, "it is done");
     world.settings.icloud = World::converged().settings.icloud;
-    assert!(!unit(&world).contains("{library,scan,enabled}"));
+    assert!(!unit(&world).contains("{library,scan,enabled}") && !unit(&world).contains("immich_bull"));
 }
 
 #[test]
