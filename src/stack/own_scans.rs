@@ -31,7 +31,7 @@ const FORGET: &str = "local q='immich_bull:library:' local n=0 \
     for _,id in ipairs(ids) do if not gone(id) then redis.call('RPUSH',q..list,id) end end end \
     for _,set in ipairs({'delayed','prioritized','waiting-children'}) do for _,id in ipairs(redis.call('ZRANGE',q..set,0,-1)) do \
     if gone(id) then redis.call('ZREM',q..set,id) end end end redis.call('DEL',q..'stalled') \
-    return n>0 and n..' jobs of scans that had not ended are out of the queue' or ''";
+    return n>0 and 'jobs of scans that had not ended, taken out of the queue: '..n or ''";
 
 /// A command before the server's start. Where it fails, the server does not start: its database is not there.
 pub(super) fn switch_off(podman: &HostPath) -> Result<Value, Invalid> {
