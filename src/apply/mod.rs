@@ -47,8 +47,8 @@ pub use steps::{StepError, check_covered, check_generated};
 /// The lock that everything that changes the host holds.
 pub const LOCK: &str = "/run/photos-agent/lock";
 
-/// Held while a library is looked through and scanned, which takes hours, and by whoever exchanges the trees of photographs.
-/// Whoever needs both takes this one first.
+/// Held while Immich scans a library, which may take hours, and by whoever exchanges the trees of photographs. Whoever needs both
+/// takes this one first.
 pub const SCANNING: &str = "/run/photos-agent/scan.lock";
 
 /// How often an operation may find that there is more to do: an enabled socket, pulled images, and the

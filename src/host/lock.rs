@@ -24,7 +24,7 @@ const MODE: u32 = 0o600;
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Somebody else has it.
-    #[error("{holder} is changing this host; waited {} s for it to finish", waited.as_secs())]
+    #[error("{holder} is at work on this host; waited {} s for it to finish", waited.as_secs())]
     Held {
         /// Who: command and process id, as the holder wrote them down.
         holder: String,

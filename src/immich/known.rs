@@ -3,6 +3,7 @@
 //! This walk is the one that the design allows: one look for each known file. The list comes out of the database's own
 //! container as it is read, and is never in memory as a whole.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,15 +26,22 @@ const END: &str = "end of the list";
 /// What came of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
+    /// By import path.
+    pub within: BTreeMap<String, Count>,
+    /// Those that lie in no import path.
+    pub outside: u64,
+    /// Some that are missing, or lie in none.
+    pub examples: Vec<String>,
+    is_whole: bool,
+}
+
+/// The files of an import path.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Count {
     /// All.
     pub files: u64,
     /// Those that the server does not see.
     pub missing: u64,
-    /// Those that lie in no import path.
-    pub outside: u64,
-    /// Some of both.
-    pub examples: Vec<String>,
-    is_whole: bool,
 }
 
 /// Looks for all that the library `id` knows and has not trashed.
@@ -72,8 +80,8 @@ impl Known {
                 continue;
             }
             let path = from_hex(&line).ok_or(Error::Garbled("a line is no name"))?;
-            self.files += 1;
-            if import_path_of(&path, import_paths).is_some() {
+            if let Some(count) = self.count(&path, import_paths) {
+                count.files += 1;
                 within_them.push(path);
             } else {
                 self.outside += 1;
@@ -81,10 +89,21 @@ impl Known {
             }
         }
         for path in within::missing(Arc::clone(view), within_them).await? {
-            self.missing += 1;
+            if let Some(count) = self.count(&path, import_paths) {
+                count.missing += 1;
+            }
             self.show(path);
         }
         Ok(())
+    }
+
+    /// That of the import path in which the file lies.
+    fn count(&mut self, path: &str, import_paths: &[String]) -> Option<&mut Count> {
+        let import_path = import_path_of(path, import_paths)?;
+        if !self.within.contains_key(import_path) {
+            self.within.insert(import_path.to_owned(), Count::default());
+        }
+        self.within.get_mut(import_path)
     }
 
     fn show(&mut self, path: String) {
@@ -110,16 +129,20 @@ mod tests {
     async fn what_is_known_is_looked_for_in_the_container() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("external/a")).unwrap();
+        std::fs::create_dir_all(folder.path().join("external/b")).unwrap();
         std::fs::write(folder.path().join("external/a/line\nbreak.jpg"), "x").unwrap();
         let view = Arc::new(View::open(folder.path()).unwrap());
-        let paths = ["/external/a".to_owned()];
-        let lines = ["/external/a/line\nbreak.jpg", "/external/a/gone.jpg", "/elsewhere/x.jpg"].map(hex);
+        let paths = ["/external/a".to_owned(), "/external/b".to_owned(), "/external/c".to_owned()];
+        let lines =
+            ["/external/a/line\nbreak.jpg", "/external/b/1.jpg", "/external/a/gone.jpg", "/elsewhere/x.jpg"].map(hex);
         let mut known = Known::default();
         known.take(lines.to_vec(), &paths, &view).await.unwrap();
         assert!(!known.is_whole);
-        known.take(vec![END.to_owned()], &paths, &view).await.unwrap();
-        let examples = vec!["/elsewhere/x.jpg".to_owned(), "/external/a/gone.jpg".to_owned()];
-        assert_eq!(known, Known { files: 3, missing: 1, outside: 1, examples, is_whole: true });
+        known.take(vec![hex("/external/b/2.jpg"), END.to_owned()], &paths, &view).await.unwrap();
+        let examples = ["/elsewhere/x.jpg", "/external/b/1.jpg", "/external/a/gone.jpg"].map(str::to_owned).to_vec();
+        let within = [("/external/a", 2, 1), ("/external/b", 2, 2)]
+            .map(|(path, files, missing)| (path.to_owned(), Count { files, missing }));
+        assert_eq!(known, Known { within: BTreeMap::from(within), outside: 1, examples, is_whole: true });
         for after in [vec![hex("/x")], vec![END.to_owned()]] {
             assert!(known.take(after, &paths, &view).await.is_err());
         }

@@ -1,6 +1,6 @@
 //! What there is to see of a library before it is scanned, on the host and in the server's container.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,23 +38,53 @@ pub(super) async fn look(
     last: Option<&Scan>,
 ) -> Result<Seen, Error> {
     let view = Arc::new(View::of(server.run.pid)?);
+    let trees = trees(host, applied, server, library, last).await?;
+    let known::Known { within, outside, examples, .. } = known::look(&library.id, &library.import_paths, &view).await?;
+    let counted = |tree: Tree| {
+        let known::Count { files: known, missing } = within.get(&tree.path).copied().unwrap_or_default();
+        Tree { known, missing, ..tree }
+    };
+    let is_paused = server.client.queue(QUEUE).await?.is_paused;
+    Ok(Seen { trees: trees.into_iter().map(counted).collect(), outside, examples, is_paused })
+}
+
+/// Looks once more, in no time: all but what is known file by file, which stays what it was.
+pub(super) async fn again(
+    host: &Host,
+    applied: &Applied,
+    server: &Server,
+    library: &Library,
+    last: Option<&Scan>,
+    before: &Seen,
+) -> Result<Seen, Error> {
+    let mut trees = trees(host, applied, server, library, last).await?;
+    for tree in &mut trees {
+        let counted = before.trees.iter().find(|counted| counted.path == tree.path);
+        (tree.known, tree.missing) = counted.map_or((0, 0), |counted| (counted.known, counted.missing));
+    }
+    let is_paused = server.client.queue(QUEUE).await?.is_paused;
+    Ok(Seen { trees, is_paused, ..before.clone() })
+}
+
+/// The import paths, each once, with nothing counted.
+async fn trees(
+    host: &Host,
+    applied: &Applied,
+    server: &Server,
+    library: &Library,
+    last: Option<&Scan>,
+) -> Result<Vec<Tree>, Error> {
+    let view = View::of(server.run.pid)?;
     let live = live(host, applied)?;
     let mut trees = Vec::new();
-    for path in &library.import_paths {
+    for path in library.import_paths.iter().collect::<BTreeSet<_>>() {
         let subvolume = if is_ours(path) { Some(mounted(host, applied, &view, path, &live, last)?) } else { None };
         let sentinel = account_of(path).map(|account| sentinel(&view, account)).transpose()?;
         let unreadable = unreadable(server, path).await?;
-        trees.push(Tree { path: path.clone(), unreadable, holds_files: None, subvolume, sentinel });
+        let holds_files = if unreadable.is_none() { Some(view.holds_a_file(path)?) } else { None };
+        trees.push(Tree { path: path.clone(), known: 0, missing: 0, unreadable, holds_files, subvolume, sentinel });
     }
-    let found = known::look(&library.id, &library.import_paths, &view).await?;
-    if found.files > 0 && found.missing + found.outside >= found.files {
-        for tree in &mut trees {
-            tree.holds_files = Some(view.holds_a_file(&tree.path)?);
-        }
-    }
-    let is_paused = server.client.queue(QUEUE).await?.is_paused;
-    let known::Known { files: known, missing, outside, examples, .. } = found;
-    Ok(Seen { trees, known, missing, outside, examples, is_paused })
+    Ok(trees)
 }
 
 /// The subvolumes that were seen, to be compared with the next time.

@@ -3,6 +3,7 @@
 //! What is asked of the server goes through `host::immich`; whether a library may be scanned is decided in `plan::scan`. This
 //! room looks, asks, and writes down what it did. It deletes nothing of Immich's but keys that it has made itself.
 
+mod asking;
 mod known;
 mod learning;
 mod libraries;
@@ -30,6 +31,10 @@ pub use setup::{Administrator, Need, Setup, need, setup};
 
 /// The secret with the API key.
 pub const API_KEY: &str = "photos-immich-api-key";
+
+/// Held by whoever looks through a library, scans it, or makes one: they go by the same record, and one at a time. Whoever needs
+/// others, too, takes this one first.
+const ONE_AT_A_TIME: &str = "/run/photos-agent/libraries.lock";
 
 /// Where the server sees what came from iCloud.
 const ICLOUD: &str = "/external/icloud";
@@ -123,6 +128,10 @@ fn remedy(obstacles: &[Obstacle], id: &str) -> String {
         }
         Some(Obstacle::NoSentinel { .. } | Obstacle::OtherSentinel { .. }) => {
             format!("see whether these are that account's photographs; put its .photos-agent back, then: {again}")
+        }
+        Some(Obstacle::Empty { .. }) => {
+            let sees = "the server sees a new mount after: systemctl restart immich-server";
+            format!("mount it, or put the photographs back where they were ({sees}), then: {again}")
         }
         Some(Obstacle::Paused) => format!("resume the queue in Immich (Administration, Job Queues), then: {again}"),
         Some(_) => format!("put the photographs back where they were, then: {again}"),

@@ -1,37 +1,22 @@
 //! A scan of one library, if it is provably the right tree (law 4).
 //!
-//! A lock of its own is held from the first look until Immich is done: a restore in between would put another tree under a
-//! scan that was allowed for this one. The agent's one lock is held for the moment alone in which the scan is asked for: a
-//! library takes hours, and nightly snapshots do not wait for it.
+//! One at a time, by a lock of their own. Nobody else waits for the look through a library, which takes hours: the agent's one
+//! lock is held for the moments alone in which it is read what is applied, and in which the scan is asked for (`asking`).
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Serialize;
-use tokio::time::{Instant, sleep};
 
-use crate::apply::{LOCK, SCANNING};
-use crate::host::immich::{Client, Library, Statistics};
+use crate::apply::LOCK;
+use crate::host::immich::{Library, Statistics};
 use crate::host::{Host, lock};
-use crate::immich::look::{self, QUEUE};
-use crate::immich::{Error, SETUP, Server, libraries, schedule};
+use crate::immich::asking::{self, OPEN};
+use crate::immich::libraries;
+use crate::immich::{Error, ONE_AT_A_TIME, SETUP, Server, look, schedule};
 use crate::model::{AccountName, Refusal};
-use crate::observe::chain;
-use crate::plan::scan::{Obstacle, Seen, obstacles};
-use crate::record::{Libraries, Scan, libraries as recorded, set_libraries};
+use crate::plan::scan::{Obstacle, obstacles};
+use crate::record::{Libraries, libraries as recorded, set_libraries};
 use crate::snapshot::{Applied, refuse_open_operation};
-
-/// How long a scan is waited for. It goes on all the same.
-const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
-
-/// Why nothing is scanned while an operation is open.
-const OPEN: &str = "and what it leaves may be another tree, so nothing is scanned";
-
-/// How often the queue is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
-/// How often in a row it has to be empty: a job may be about to queue the next one.
-const EMPTY: u32 = 3;
 
 /// A library.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,9 +100,8 @@ pub async fn library_names(host: &Host) -> Result<Vec<(String, String)>, Error> 
 
 /// Scans it, if nothing stands in the way. Whatever does is an error with the numbers, and in the log.
 pub async fn guarded_scan(host: &Host, wish: &Wish) -> Result<Scanned, Error> {
-    let _scanning = lock::take(&host.root.join(SCANNING), &wish.command, wish.patience).await?;
-    refuse_open_operation(&host.root, OPEN)?;
-    let applied = Applied::read(&host.root)?;
+    let _one = lock::take(&host.root.join(ONE_AT_A_TIME), &wish.command, wish.patience).await?;
+    let applied = settled(host, wish).await?;
     let server = Server::with_key(host).await?;
     let mut known = recorded(&host.root)?;
     let wanted = libraries::wanted(&applied.loaded.settings);
@@ -127,16 +111,12 @@ pub async fn guarded_scan(host: &Host, wish: &Wish) -> Result<Scanned, Error> {
     ensured?;
     let library = find(&server.client.libraries().await?, &known, &wish.which)?;
 
-    let seen = look::look(host, &applied, &server, &library, known.scans.get(&library.id)).await?;
+    let last = known.scans.get(&library.id);
+    let seen = look::look(host, &applied, &server, &library, last).await?;
     let max_missing = applied.loaded.settings.icloud.max_missing;
-    let standing = obstacles(&seen, max_missing, wish.force);
-    if !standing.is_empty() {
-        let error = Error::Guarded { name: library.name, id: library.id, obstacles: standing };
-        tracing::warn!(known = seen.known, missing = seen.missing + seen.outside, "{error}");
-        return Err(error);
-    }
+    asking::check(&library, &seen, max_missing, wish.force)?;
     let overridden = obstacles(&seen, max_missing, false);
-    let scanned = scan(host, &server, wish, library, &seen, known).await?;
+    let scanned = asking::scan(host, &server, wish, library, &seen, known).await?;
     if scanned.lost() > scanned.missing {
         let (lost, missing) = (scanned.lost(), scanned.missing);
         tracing::error!(lost, missing, "the scan of {} has trashed more than was missing", scanned.name);
@@ -144,57 +124,11 @@ pub async fn guarded_scan(host: &Host, wish: &Wish) -> Result<Scanned, Error> {
     Ok(Scanned { overridden, own_scans_switched_off, ..scanned })
 }
 
-/// Has it scanned, and waits for the end. It is written down at once: whatever becomes of the wait, it was asked for.
-async fn scan(
-    host: &Host,
-    server: &Server,
-    wish: &Wish,
-    library: Library,
-    seen: &Seen,
-    mut known: Libraries,
-) -> Result<Scanned, Error> {
-    let Library { id, name, .. } = library;
-    let before = server.client.statistics(&id).await?;
-    let missing = seen.missing.saturating_add(seen.outside);
-    let mut scan = Scan {
-        at: Timestamp::now(),
-        subvolumes: look::subvolumes(seen),
-        known: seen.known,
-        missing,
-        before: before.total,
-        after: None,
-    };
-    ask(host, server, wish, &id).await?;
-    known.scans.insert(id.clone(), scan.clone());
-    set_libraries(&host.root, &known)?;
-    let after = match wait(&server.client, &id).await {
-        Ok(after) => after,
-        Err(error) => {
-            tracing::warn!("what came of the scan of {name} is not known: {}", chain(&error));
-            None
-        }
-    };
-    scan.after = after.map(|after| after.total);
-    known.scans.insert(id.clone(), scan);
-    set_libraries(&host.root, &known)?;
-    Ok(Scanned {
-        name,
-        library: id,
-        known: seen.known,
-        missing,
-        before: before.into(),
-        after: after.map(Counts::from),
-        overridden: Vec::new(),
-        own_scans_switched_off: false,
-    })
-}
-
-/// Asks for it, where nothing has changed the host since it was looked at, nor can meanwhile.
-async fn ask(host: &Host, server: &Server, wish: &Wish, id: &str) -> Result<(), Error> {
+/// What is applied, once nobody changes it: a command that is at work has an operation open, and has ended when it is our turn.
+async fn settled(host: &Host, wish: &Wish) -> Result<Applied, Error> {
     let _lock = lock::take(&host.root.join(LOCK), &wish.command, wish.patience).await?;
     refuse_open_operation(&host.root, OPEN)?;
-    server.check_same(host).await?;
-    Ok(server.client.scan(id).await?)
+    Ok(Applied::read(&host.root)?)
 }
 
 fn find(libraries: &[Library], known: &Libraries, which: &Which) -> Result<Library, Error> {
@@ -216,19 +150,6 @@ fn find(libraries: &[Library], known: &Libraries, which: &Which) -> Result<Libra
     let all: Vec<String> = libraries.iter().map(|library| format!("{} ({})", library.name, library.id)).collect();
     let remedy = if all.is_empty() { SETUP.to_owned() } else { format!("one of: {}", all.join(", ")) };
     Err(Refusal::new(format!("the library {text}"), why, remedy).into())
-}
-
-/// What the library holds when nothing is left in the queue; none where that did not come in time.
-async fn wait(client: &Client, id: &str) -> Result<Option<Statistics>, Error> {
-    let (begun, mut empty) = (Instant::now(), 0);
-    while begun.elapsed() < PATIENCE {
-        empty = if client.queue(QUEUE).await?.left() == 0 { empty + 1 } else { 0 };
-        if empty >= EMPTY {
-            return Ok(Some(client.statistics(id).await?));
-        }
-        sleep(LOOK_AGAIN).await;
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

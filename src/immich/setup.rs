@@ -4,12 +4,12 @@
 
 use serde::Serialize;
 
-use crate::apply::{LOCK, SCANNING, commit_secrets};
+use crate::apply::{LOCK, commit_secrets};
 use crate::host::Host;
 use crate::host::immich::{Client, Credential, Hidden, NewKey};
 use crate::host::lock;
 use crate::immich::libraries::{self, Ensured};
-use crate::immich::{API_KEY, Error, Server, key_name, schedule, stored_key};
+use crate::immich::{API_KEY, Error, ONE_AT_A_TIME, Server, key_name, schedule, stored_key};
 use crate::model::Refusal;
 use crate::observe::chain;
 use crate::record::{libraries as recorded, set_libraries};
@@ -95,7 +95,7 @@ async fn is_good(client: &Client) -> Result<bool, Error> {
 
 /// Makes what is missing: a second time, nothing is.
 pub async fn setup(host: &Host, administrator: Option<&Administrator>) -> Result<Setup, Error> {
-    let _scanning = lock::take(&host.root.join(SCANNING), COMMAND, lock::PATIENCE).await?;
+    let _one = lock::take(&host.root.join(ONE_AT_A_TIME), COMMAND, lock::PATIENCE).await?;
     let _lock = lock::take(&host.root.join(LOCK), COMMAND, lock::PATIENCE).await?;
     let applied = Applied::read(&host.root)?;
     let (mut signed_up, mut key_made) = (false, false);

@@ -20,16 +20,24 @@ pub const EXAMPLES: usize = 3;
 pub struct Seen {
     /// Its import paths.
     pub trees: Vec<Tree>,
-    /// Files that Immich knows and has not trashed.
-    pub known: u64,
-    /// Those of them that the server's container does not see.
-    pub missing: u64,
-    /// Those that lie in none of the import paths, which a scan trashes, too.
+    /// Files that Immich knows and that lie in none of the import paths: a scan trashes them, too.
     pub outside: u64,
-    /// Some of both.
+    /// Some of those, and of those that are missing.
     pub examples: Vec<String>,
     /// Whether the queue of scans waits for a person.
     pub is_paused: bool,
+}
+
+impl Seen {
+    /// Files that Immich knows and has not trashed.
+    pub fn known(&self) -> u64 {
+        self.trees.iter().fold(self.outside, |sum, tree| sum.saturating_add(tree.known))
+    }
+
+    /// Those of them that a scan trashes.
+    pub fn missing(&self) -> u64 {
+        self.trees.iter().fold(self.outside, |sum, tree| sum.saturating_add(tree.missing))
+    }
 }
 
 /// An import path, as the server's container sees it.
@@ -37,14 +45,24 @@ pub struct Seen {
 pub struct Tree {
     /// The path.
     pub path: String,
+    /// Files in it that Immich knows and has not trashed.
+    pub known: u64,
+    /// Those of them that the server's container does not see.
+    pub missing: u64,
     /// Why the server cannot read it, if it cannot.
     pub unreadable: Option<String>,
-    /// Whether any file lies in it; not asked for where something that Immich knows was found.
+    /// Whether any file lies in it; none where the server cannot read it.
     pub holds_files: Option<bool>,
     /// What is known of the subvolume, where it is to lie on one of ours.
     pub subvolume: Option<Mounted>,
     /// The mark in it, where it is to have one.
     pub sentinel: Option<Sentinel>,
+}
+
+impl Tree {
+    fn is_all_missing(&self) -> bool {
+        self.known > 0 && self.missing >= self.known
+    }
 }
 
 /// Which subvolume is where one of ours should be.
@@ -111,7 +129,16 @@ pub enum Obstacle {
     },
     /// There is not one file.
     Empty {
+        /// The import path, or all of them.
+        path: String,
         /// How many files Immich knows.
+        known: u64,
+    },
+    /// Of what is known in an import path, nothing is there, but other files are.
+    Others {
+        /// The import path.
+        path: String,
+        /// How many files Immich knows in it.
         known: u64,
     },
     /// Too much of what is known is missing.
@@ -132,7 +159,7 @@ pub enum Obstacle {
 impl Obstacle {
     /// Whether a person who has looked may have the scan all the same.
     pub const fn yields(&self) -> bool {
-        matches!(self, Self::Exchanged { .. } | Self::Missing { .. })
+        matches!(self, Self::Exchanged { .. } | Self::Others { .. } | Self::Missing { .. })
     }
 }
 
@@ -152,7 +179,10 @@ impl fmt::Display for Obstacle {
             Self::OtherSentinel { path, account } => {
                 write!(f, "the file .photos-agent in {path} is not that of {account}")
             }
-            Self::Empty { known } => write!(f, "there is not one file, and Immich knows {known}"),
+            Self::Empty { path, known } => write!(f, "there is not one file in {path}, and Immich knows {known}"),
+            Self::Others { path, known } => {
+                write!(f, "there are files in {path}, and not one of the {known} that Immich knows there")
+            }
             Self::Missing { known, missing, allowed, examples } => {
                 write!(f, "{missing} of the {known} files that Immich knows are missing, and {allowed} may be")?;
                 if examples.is_empty() { Ok(()) } else { write!(f, "; {}", examples.join(", ")) }
@@ -169,14 +199,17 @@ pub fn obstacles(seen: &Seen, max_missing: MaxMissing, force: bool) -> Vec<Obsta
         found.push(Obstacle::NoImportPath);
     }
     found.extend(seen.trees.iter().flat_map(of_tree));
-    let missing = seen.missing.saturating_add(seen.outside);
-    let is_nothing_there = seen.known > 0 && missing >= seen.known;
+    let (known, missing, allowed) = (seen.known(), seen.missing(), max_missing.of(seen.known()));
+    let is_nothing_there = known > 0 && missing >= known;
     if is_nothing_there && !seen.trees.iter().any(|tree| tree.holds_files == Some(true)) {
-        found.push(Obstacle::Empty { known: seen.known });
-    } else if missing > max_missing.of(seen.known) {
-        let allowed = max_missing.of(seen.known);
+        // Where it all lies in none of the import paths, none of them has said so.
+        if !found.iter().any(|obstacle| matches!(obstacle, Obstacle::Empty { .. })) {
+            let paths: Vec<&str> = seen.trees.iter().map(|tree| tree.path.as_str()).collect();
+            found.push(Obstacle::Empty { path: paths.join(", "), known });
+        }
+    } else if missing > allowed {
         let examples = seen.examples.iter().take(EXAMPLES).cloned().collect();
-        found.push(Obstacle::Missing { known: seen.known, missing, allowed, examples });
+        found.push(Obstacle::Missing { known, missing, allowed, examples });
     }
     if seen.is_paused {
         found.push(Obstacle::Paused);
@@ -202,11 +235,20 @@ fn of_tree(tree: &Tree) -> Vec<Obstacle> {
         }
     }
     match &tree.sentinel {
-        Some(Sentinel { says: None, .. }) => found.push(Obstacle::NoSentinel { path }),
+        Some(Sentinel { says: None, .. }) => found.push(Obstacle::NoSentinel { path: path.clone() }),
         Some(Sentinel { account, says: Some(says) }) if says.trim() != account => {
-            found.push(Obstacle::OtherSentinel { path, account: account.clone() });
+            found.push(Obstacle::OtherSentinel { path: path.clone(), account: account.clone() });
         }
         _ => {}
+    }
+    // Whatever share of the library it is: a small one may be a disk of its own.
+    if tree.is_all_missing() {
+        let known = tree.known;
+        found.push(if tree.holds_files == Some(true) {
+            Obstacle::Others { path, known }
+        } else {
+            Obstacle::Empty { path, known }
+        });
     }
     found
 }
@@ -225,13 +267,13 @@ pub(super) fn tell_own_scans(plan: &mut Plan) {
     }
 }
 
-/// The import path that a file lies in, by name alone.
+/// The import path that a file lies in, by name alone: the innermost, where one lies in another.
 pub fn import_path_of<'a>(file: &str, import_paths: &'a [String]) -> Option<&'a str> {
-    let holds = |folder: &&String| {
+    let holds = |folder: &&str| {
         let folder = folder.trim_end_matches('/');
         file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
     };
-    import_paths.iter().find(holds).map(String::as_str)
+    import_paths.iter().map(String::as_str).filter(holds).max_by_key(|folder| folder.trim_end_matches('/').len())
 }
 
 /// The file's name out of the database, where it is in hexadecimal digits: a name may hold any character.

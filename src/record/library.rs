@@ -1,6 +1,6 @@
 //! libraries.json: which API key, which external libraries and which scans of them are the agent's.
 //!
-//! Written under the agent's lock. What machine learning has missed is in a file of its own, which the daemon writes.
+//! Written by a scan and by `immich setup`, one at a time by a lock of theirs. What machine learning has missed is in a file of its own, which the daemon writes.
 
 use std::collections::BTreeMap;
 

@@ -26,6 +26,7 @@ pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
     unit.mount(context, Subvolume::Icloud, "/external/icloud", ":ro")?;
     if !settings.icloud.accounts.is_empty() {
         unit.add("Service", "ExecStartPre", own_scans::switch_off(&context.facts.programs.podman))?;
+        unit.add("Service", "ExecStartPre", own_scans::forget(&context.facts.programs.podman))?;
     }
     unit.time_zone(context)?;
     for (name, value) in &settings.immich.environment {

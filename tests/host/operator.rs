@@ -182,7 +182,7 @@ fn two_at_once(host: &Host) {
     let said = host.fails(1, "photos-agent apply");
     let waited = begun.elapsed().as_secs();
     assert!((29..45).contains(&waited), "{waited} s");
-    assert!(said.err.contains("somebody (pid 7) is changing this host"), "{}", said.all());
+    assert!(said.err.contains("somebody (pid 7) is at work on this host"), "{}", said.all());
     host.ok("fuser -k /run/photos-agent/lock >/dev/null 2>&1 || pkill -x flock");
     holder.wait().unwrap();
 }

@@ -80,7 +80,11 @@ fn a_wrong_tree_never_reaches_a_scan_and_a_right_one_does_once() {
         refused(
             &host,
             &command,
-            &["no subvolume lies where", ".photos-agent is not in", "not one file, and Immich knows 300"],
+            &[
+                "no subvolume lies where",
+                ".photos-agent is not in",
+                "not one file in /external/icloud/anna, and Immich knows 300",
+            ],
         );
     }
     // Another subvolume, which the server does not see yet; then it does; then it is even filled.
@@ -118,6 +122,7 @@ fn a_wrong_tree_never_reaches_a_scan_and_a_right_one_does_once() {
     refused(&host, &format!("{scan} --force"), &["there is not one file"]);
     host.ok(&format!("mv /root/2026 {anna}/"));
     assert_eq!((scans(&host), shown(&host)), (1, "300".to_owned()));
+    what_is_left_of_a_scan_goes_before_a_start(&host);
 
     host.ok(scan);
     assert_eq!((scans(&host), shown(&host)), (2, "300".to_owned()), "all is back: exactly one");
@@ -152,6 +157,43 @@ fn a_wrong_tree_never_reaches_a_scan_and_a_right_one_does_once() {
     host.fails(3, "photos-agent immich scan nobody");
     host.ok("systemctl stop immich-server photos.target");
     host.fails(3, scan);
+}
+
+/// Jobs of a scan that was allowed for another tree: none is worked off by the next server. A deletion that somebody has asked for is.
+fn what_is_left_of_a_scan_goes_before_a_start(host: &Host) {
+    let cli = |command: &str| host.ok(&format!("podman exec immich-redis valkey-cli {command}"));
+    let library = sql(host, "SELECT id FROM library");
+    // Stopped alone, its target would start it again.
+    host.ok("systemctl mask --runtime --now immich-server");
+    for list in ["wait", "active"] {
+        let job = format!("{{\"name\":\"LibrarySyncAssetsQueueAll\",\"data\":{{\"id\":\"{library}\"}}}}");
+        let push = format!("podman exec -i immich-redis valkey-cli -x LPUSH immich_bull:library:{list}");
+        host.ok(&format!("printf %s '{job}' | {push}"));
+    }
+    // As BullMQ has them.
+    for (id, name, place) in [
+        (7, "LibrarySyncAssets", "RPUSH immich_bull:library:paused"),
+        (8, "LibrarySyncAssetsQueueAll", "ZADD immich_bull:library:delayed 1"),
+        (9, "LibraryDelete", "ZADD immich_bull:library:delayed 2"),
+    ] {
+        cli(&format!("HSET immich_bull:library:{id} name {name} data x deid d{id}"));
+        cli(&format!("SET immich_bull:library:de:d{id} {id}"));
+        cli(&format!("{place} {id}"));
+    }
+    host.ok(&format!("mv {ICLOUD}/anna/2026 /root/ && systemctl unmask --runtime immich-server"));
+    host.ok("systemctl start immich-server");
+    host.wait_for("curl -sf http://127.0.0.1:2283/api/server/ping", 60);
+    let told = "journalctl -q -o cat -u immich-server | grep -c 'jobs of scans that had not ended, taken out of the queue: 4$'";
+    assert_eq!(host.ok(told), "1");
+    let left = cli("--raw KEYS immich_bull:library:*");
+    let mut left: Vec<&str> = left.lines().filter_map(|key| key.strip_prefix("immich_bull:library:")).collect();
+    left.retain(|key| !["completed", "failed", "id", "meta", "events"].contains(key));
+    left.sort_unstable();
+    assert_eq!(left, ["9", "de:d9", "delayed"]);
+    assert_eq!(cli("ZRANGE immich_bull:library:delayed 0 -1"), "9");
+    cli("DEL immich_bull:library:9 immich_bull:library:de:d9 immich_bull:library:delayed");
+    assert_eq!(shown(host), "300", "nothing was trashed by a server that started over an empty folder");
+    host.ok(&format!("mv /root/2026 {ICLOUD}/anna/"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::apply::{self, ApplyError, LOCK, Order, Progress, Report, SCANNING};
 use crate::config::Source;
+use crate::host::lock::LockError;
 use crate::host::subvolume::{self, Newer};
 use crate::host::{Host, files, lock};
 use crate::model::{
@@ -102,7 +103,8 @@ pub async fn restore(
     foreseen: &Prospect,
     progress: &mut dyn Progress,
 ) -> Result<Report, ApplyError> {
-    let _scanning = lock::take(&host.root.join(SCANNING), &wish.command, lock::PATIENCE).await?;
+    let _scanning =
+        lock::take(&host.root.join(SCANNING), &wish.command, lock::PATIENCE).await.map_err(while_scanning)?;
     let _lock = lock::take(&host.root.join(LOCK), &wish.command, lock::PATIENCE).await?;
     let now = foresee(host, wish).await?;
     if now.order != foreseen.order {
@@ -113,6 +115,18 @@ pub async fn restore(
     // Staged for Podman's generator, which a look alone must not do.
     apply::check_generated(host, &now.desired)?;
     apply::restore(host, &now.order, &wish.command, progress).await
+}
+
+/// Under a scan, another tree would cost what it does not hold.
+fn while_scanning(error: LockError) -> ApplyError {
+    let LockError::Held { holder, waited } = error else { return error.into() };
+    let why = format!(
+        "has Immich scan a library, or restores, and was waited for for {} s: what a scan does not find, it moves to the trash",
+        waited.as_secs()
+    );
+    let remedy = "wait until it is done (Immich: Administration, Job Queues, External Libraries; clear what waits there to end a scan), \
+                  then try again";
+    refused(Refusal::new(holder, why, remedy))
 }
 
 /// Looks into it. Changes nothing.

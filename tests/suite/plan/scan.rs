@@ -27,13 +27,23 @@ type Change = fn(&mut Seen);
 fn good(known: u64) -> Seen {
     let sentinel = Sentinel { account: "anna".into(), says: Some("anna\n".into()) };
     let tree = Tree {
-        path: PATH.into(),
-        unreadable: None,
-        holds_files: None,
         subvolume: Some(mounted(Some('a'), Some('a'), Some('a'))),
         sentinel: Some(sentinel),
+        ..plain(PATH, known, 0, known > 0)
     };
-    Seen { trees: vec![tree], known, ..Seen::default() }
+    Seen { trees: vec![tree], ..Seen::default() }
+}
+
+/// An import path of somebody else.
+fn plain(path: &str, known: u64, missing: u64, holds_files: bool) -> Tree {
+    let holds_files = Some(holds_files);
+    Tree { path: path.into(), known, missing, unreadable: None, holds_files, subvolume: None, sentinel: None }
+}
+
+fn lacking(known: u64, missing: u64) -> Seen {
+    let mut seen = good(known);
+    seen.trees[0].missing = missing;
+    seen
 }
 
 /// What stands in the way after `change`, by its first words, and with `force`.
@@ -46,9 +56,7 @@ fn after(change: impl FnOnce(&mut Seen)) -> (Vec<String>, Vec<String>) {
 
 #[test]
 fn a_good_tree_is_scanned() {
-    for seen in
-        [good(0), good(1), good(1_000_000), Seen { missing: 10, ..good(1000) }, Seen { missing: 100, ..good(10_000) }]
-    {
+    for seen in [good(0), good(1), good(1_000_000), lacking(1000, 10), lacking(10_000, 100)] {
         assert_eq!(obstacles(&seen, max_missing(), false), [], "{seen:?}");
     }
     // The first scan of what nobody has scanned before, and the first after a restore.
@@ -69,7 +77,7 @@ fn what_nobody_may_override_and_what_a_person_may() {
     fn tree(seen: &mut Seen) -> &mut Tree {
         &mut seen.trees[0]
     }
-    let table: [(Change, &str, bool); 13] = [
+    let table: [(Change, &str, bool); 14] = [
         (|seen| seen.trees.clear(), "the library has no import path", false),
         (
             |seen| tree(seen).unreadable = Some("gone".into()),
@@ -93,23 +101,38 @@ fn what_nobody_may_override_and_what_a_person_may() {
         (|seen| tree(seen).sentinel.as_mut().unwrap().says = Some("ben".into()), "is not that of anna", false),
         (
             |seen| {
-                seen.missing = 1000;
+                tree(seen).missing = 1000;
                 tree(seen).holds_files = Some(false);
             },
-            "there is not one file, and Immich knows 1000",
+            "there is not one file in /external/icloud/anna, and Immich knows 1000",
             false,
         ),
-        // Every path moved: as many files as before, and none of those that are known.
+        // Nobody has looked for others.
         (
             |seen| {
-                seen.missing = 1000;
-                seen.examples = vec!["/a".into(), "/b".into(), "/c".into(), "/d".into()];
-                tree(seen).holds_files = Some(true);
+                tree(seen).missing = 1000;
+                tree(seen).holds_files = None;
             },
-            "1000 of the 1000 files that Immich knows are missing, and 10 may be; /a, /b, /c",
+            "there is not one file in",
+            false,
+        ),
+        // The import path is another one, and empty.
+        (
+            |seen| {
+                (seen.outside, tree(seen).known) = (1000, 0);
+                tree(seen).holds_files = Some(false);
+            },
+            "there is not one file in /external/icloud/anna, and Immich knows 1000",
+            false,
+        ),
+        (
+            |seen| {
+                (seen.outside, tree(seen).missing) = (5, 6);
+                seen.examples = vec!["/a".into(), "/b".into(), "/c".into(), "/d".into()];
+            },
+            "11 of the 1005 files that Immich knows are missing, and 10 may be; /a, /b, /c",
             true,
         ),
-        (|seen| (seen.missing, seen.outside) = (6, 5), "11 of the 1000 files", true),
         (|seen| seen.is_paused = true, "the queue of scans is paused", false),
     ];
     for (change, why, yields) in table {
@@ -119,7 +142,34 @@ fn what_nobody_may_override_and_what_a_person_may() {
     }
 }
 
-/// Immich's own scans are for every library, so it is said that they go off, once.
+/// As many files as before, and none of those that are known.
+#[test]
+fn where_every_path_moved_a_person_decides() {
+    let (said, forced) = after(|seen| seen.trees[0].missing = 1000);
+    let others = format!("there are files in {PATH}, and not one of the 1000 that Immich knows there");
+    assert_eq!(said, [others.as_str(), "1000 of the 1000 files that Immich knows are missing, and 10 may be"]);
+    assert!(forced.is_empty(), "{forced:?}");
+}
+
+/// A disk that is not mounted is no small matter because little of the library lies on it.
+#[test]
+fn each_import_path_counts_for_itself() {
+    for (tree, why, yields) in [
+        (plain("/mnt/nas", 9, 9, false), Some("there is not one file in /mnt/nas, and Immich knows 9"), false),
+        (plain("/mnt/nas", 9, 9, true), Some("there are files in /mnt/nas, and not one of the 9"), true),
+        (plain("/mnt/nas", 9, 8, true), None, true),
+        // What was never scanned.
+        (plain("/mnt/nas", 0, 0, false), None, true),
+        (plain("/mnt/nas", 0, 0, true), None, true),
+    ] {
+        let (said, forced) = after(|seen| seen.trees.push(tree.clone()));
+        assert_eq!(said.len(), why.iter().count(), "{said:?}");
+        assert!(said.iter().zip(why).all(|(said, why)| said.contains(why)), "{why:?}: {said:?}");
+        assert_eq!(forced.is_empty(), yields, "{why:?}: {forced:?}");
+    }
+}
+
+/// Immich's own scans are for every library, so it is said that they go off, once. What was left of a scan goes before a start, too.
 #[test]
 fn own_scans_are_off_where_there_is_an_account_and_it_is_said() {
     let notes = |world: &World| said(&world.plan()).iter().filter(|line| line.contains("own scan schedule")).count();
@@ -137,11 +187,13 @@ fn own_scans_are_off_where_there_is_an_account_and_it_is_said() {
     // It has to be there before the server is; a failure keeps the server from starting, and systemd expands no variable.
     assert!(line.starts_with("ExecStartPre=/usr/bin/podman exec --user=postgres immich-postgres psql "), "{line}");
     assert!(line.contains("DO $$$$BEGIN IF to_regclass('system_metadata') IS NOT NULL"), "{line}");
+    let line = text.lines().find(|line| line.contains("immich_bull:library:")).expect("another one");
+    assert!(line.starts_with("ExecStartPre=/usr/bin/podman exec immich-redis valkey-cli -e EVAL "), "{line}");
     assert_eq!(notes(&world), 1);
     world.apply(None);
     assert_eq!(notes(&world), 0, "it is done");
     world.settings.icloud = World::converged().settings.icloud;
-    assert!(!unit(&world).contains("{library,scan,enabled}"));
+    assert!(!unit(&world).contains("{library,scan,enabled}") && !unit(&world).contains("immich_bull"));
 }
 
 #[test]
@@ -151,10 +203,11 @@ fn names_come_out_of_the_database_whole() {
     for bad in ["2", "2g", "ff", "+1", "2f6"] {
         assert_eq!(from_hex(bad), None, "{bad}");
     }
-    let paths = ["/external/a".to_owned(), "/external/b/".to_owned()];
+    let paths = ["/external/a", "/external/b/", "/external/b/inner"].map(str::to_owned);
     for (file, path) in [
         ("/external/a/x.jpg", Some("/external/a")),
         ("/external/b/c/x.jpg", Some("/external/b/")),
+        ("/external/b/inner/x.jpg", Some("/external/b/inner")),
         ("/external/ab/x.jpg", None),
         ("/external/a", None),
     ] {
@@ -172,26 +225,36 @@ fn any_tree() -> impl Strategy<Value = Tree> {
     let says = prop::option::of(prop::sample::select(vec!["anna".to_owned(), "ben".to_owned(), String::new()]));
     let sentinel = says.prop_map(|says| Sentinel { account: "anna".into(), says });
     let unreadable = prop::option::of(Just("gone".to_owned()));
-    (unreadable, prop::option::of(any::<bool>()), prop::option::of(subvolume), prop::option::of(sentinel)).prop_map(
-        |(unreadable, holds_files, subvolume, sentinel)| Tree {
-            path: PATH.into(),
-            unreadable,
-            holds_files,
-            subvolume,
-            sentinel,
-        },
-    )
+    let places = (unreadable, prop::option::of(any::<bool>()), prop::option::of(subvolume), prop::option::of(sentinel));
+    // All missing as often as some: that is what it is about.
+    let counts = prop_oneof![(0u64..5000, 0u64..50), (0u64..5000).prop_map(|known| (known, known))];
+    (places, counts).prop_map(|((unreadable, holds_files, subvolume, sentinel), (known, missing))| Tree {
+        path: PATH.into(),
+        known,
+        missing: missing.min(known),
+        unreadable,
+        holds_files,
+        subvolume,
+        sentinel,
+    })
 }
 
 fn any_seen() -> impl Strategy<Value = Seen> {
-    let trees = prop::collection::vec(any_tree(), 0..3);
-    (trees, 0u64..5000, 0u64..5000, 0u64..5000, any::<bool>()).prop_map(
-        |(trees, known, missing, outside, is_paused)| {
-            let missing = missing.min(known);
-            let outside = outside.min(known - missing);
-            Seen { trees, known, missing, outside, examples: Vec::new(), is_paused }
-        },
-    )
+    let trees = prop::collection::vec(any_tree(), 0..4);
+    (trees, prop_oneof![Just(0u64), 0u64..5000], any::<bool>()).prop_map(|(trees, outside, is_paused)| Seen {
+        trees,
+        outside,
+        examples: Vec::new(),
+        is_paused,
+    })
+}
+
+/// Libraries without marks and subvolumes, where the counts decide.
+fn any_counts() -> impl Strategy<Value = Seen> {
+    any_seen().prop_map(|seen| {
+        let plain = |tree: Tree| Tree { unreadable: None, subvolume: None, sentinel: None, ..tree };
+        Seen { trees: seen.trees.into_iter().map(plain).collect(), is_paused: false, ..seen }
+    })
 }
 
 proptest! {
@@ -209,9 +272,23 @@ proptest! {
                     prop_assert_eq!(sentinel.says.as_deref(), Some("anna"));
                 }
             }
-            let gone = seen.missing + seen.outside;
-            prop_assert!(gone <= max_missing().of(seen.known) || force);
-            prop_assert!(gone < seen.known || seen.known == 0 || seen.trees.iter().any(|tree| tree.holds_files == Some(true)));
+            let (known, gone) = (seen.known(), seen.missing());
+            prop_assert!(gone <= max_missing().of(known) || force);
+            prop_assert!(gone < known || known == 0 || seen.trees.iter().any(|tree| tree.holds_files == Some(true)));
+        }
+    }
+
+    /// Whatever lies elsewhere, and whoever insists: an import path of which all is missing and that holds nothing is not scanned,
+    /// and one that holds something else takes a person.
+    #[test]
+    fn an_empty_import_path_is_never_scanned(seen in any_counts(), force: bool) {
+        let found = obstacles(&seen, max_missing(), force);
+        for tree in seen.trees.iter().filter(|tree| tree.known > 0 && tree.missing == tree.known) {
+            prop_assert!(tree.holds_files == Some(true) && force || !found.is_empty());
+        }
+        let is_good = |tree: &Tree| tree.known == 0 || tree.missing < tree.known;
+        if !seen.trees.is_empty() && seen.trees.iter().all(is_good) && seen.missing() <= max_missing().of(seen.known()) && seen.outside < 1 {
+            prop_assert!(found.is_empty(), "{found:?}");
         }
     }
 
