@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::host::subvolume;
+use crate::host::subvolume::{self, Identity};
 use crate::icloud::whole::{Verdict, judge};
 use crate::icloud::{IcloudError, failed};
 use crate::model::AccountName;
@@ -49,14 +49,9 @@ pub(super) fn look(
     torn: bool,
 ) -> Result<Arrived, IcloudError> {
     let Some(identity) = subvolume::identify(subvolume)? else { return Ok(Arrived::default()) };
-    // Another subvolume is a clone of the one that was looked at, or of an earlier one: it was itself made as a whole.
-    let since = |looked: &Option<Looked>| match looked {
-        Some(looked) if Some(&looked.subvolume) == identity.uuid.as_ref() => looked.transaction,
-        _ => identity.made_in,
-    };
-    let new = subvolume::made_since(subvolume, since(&record.looked), MOST)?;
+    let new = subvolume::made_since(subvolume, unseen(record.looked.as_ref(), &identity), MOST)?;
     let doubted: BTreeSet<PathBuf> = if torn {
-        subvolume::made_since(subvolume, since(&record.synced), MOST)?.into_iter().collect()
+        subvolume::made_since(subvolume, unsure(record.synced.as_ref(), &identity), MOST)?.into_iter().collect()
     } else {
         BTreeSet::new()
     };
@@ -89,6 +84,31 @@ pub(super) fn look(
         }
     }
     Ok(arrived)
+}
+
+/// Whether the tree that was looked at is another one than this: it went back, or moved, and lacks what came since.
+pub(super) fn went_back(subvolume: &Path, looked: Option<&Looked>) -> Result<bool, IcloudError> {
+    let Some(identity) = subvolume::identify(subvolume)? else { return Ok(false) };
+    Ok(looked.is_some_and(|looked| !is_of(looked, &identity)))
+}
+
+fn is_of(looked: &Looked, identity: &Identity) -> bool {
+    identity.uuid.as_ref() == Some(&looked.subvolume)
+}
+
+/// From which transaction on nobody has looked. What was seen in another tree says nothing of this one: it may be of a
+/// moment before the look, with all that was cut off then.
+fn unseen(looked: Option<&Looked>, identity: &Identity) -> u64 {
+    match looked {
+        Some(looked) if is_of(looked, identity) => looked.transaction,
+        Some(_) => 0,
+        None => identity.made_in,
+    }
+}
+
+/// From which transaction on a power cut may have torn files. What lay in a tree when it was cloned was on the disk.
+fn unsure(synced: Option<&Looked>, identity: &Identity) -> u64 {
+    synced.filter(|synced| is_of(synced, identity)).map_or(identity.made_in, |synced| synced.transaction)
 }
 
 fn is_hidden(path: &Path) -> bool {
@@ -144,6 +164,18 @@ mod tests {
         assert_eq!(["", "", "", ""].map(&mut again), [true; 4]);
         let kept = fs::read_dir(folder.path().join(".aside/anna/2026")).unwrap().count();
         assert_eq!(kept, 8);
+    }
+
+    #[test]
+    fn a_tree_that_went_back_is_looked_through_as_a_whole() {
+        let uuid = |last: char| format!("00000000-0000-0000-0000-00000000000{last}").parse().ok();
+        let identity =
+            Identity { id: 300, uuid: uuid('1'), parent: uuid('2'), generation: 90, made_in: 50, read_only: false };
+        let looked = |last| Some(Looked { subvolume: uuid(last).unwrap(), transaction: 70 });
+        for (of, seen, sure) in [(looked('1'), 70, 70), (looked('2'), 0, 50), (None, 50, 50)] {
+            assert_eq!(unseen(of.as_ref(), &identity), seen, "{of:?}");
+            assert_eq!(unsure(of.as_ref(), &identity), sure, "{of:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::icloud::code;
 use crate::model::icloud::{SyncCounts, SyncResult};
 
 /// Lines that are kept for a result without a name.
@@ -40,6 +41,8 @@ pub struct Reading {
     no_room: bool,
     /// It asked for a code.
     asked_for_code: bool,
+    /// The last error that was told, of this library and since Apple last took a session.
+    error: String,
     tail: VecDeque<String>,
 }
 
@@ -63,6 +66,9 @@ impl Reading {
     }
 
     fn take_other(&mut self, level: Option<&str>, message: &str) {
+        if level == Some("ERROR") && code::status(message).is_some() {
+            message.clone_into(&mut self.error);
+        }
         if message.starts_with("IOError while writing file to ") {
             self.unwritten += 1;
         } else if NO_ROOM.iter().any(|words| message.contains(words)) {
@@ -72,13 +78,15 @@ impl Reading {
             let verdict = self.verdict.take().filter(|_| !self.at_end);
             self.earlier = self.earlier.take().or(verdict);
             self.at_end = false;
+            self.error.clear();
         } else if message.starts_with("All photos and videos have been downloaded") {
             self.at_end = true;
         } else if message.starts_with("Authentication completed successfully") {
             self.verdict = None;
-        } else if level == Some("INFO") && message.starts_with("Authentication required for Account.") {
-            // As an error it is said of a session that is tried and followed by a password; last, and as news, it is the end.
-            self.verdict = Some(if message.ends_with("(500)") { SyncResult::Throttled } else { SyncResult::Refused });
+            self.error.clear();
+        } else if level == Some("INFO") && message == self.error {
+            // As an error it is said of a session that is tried and followed by a password; once more, as news, it is the end.
+            self.take_last(message);
         } else if message.contains("-factor authentication is required")
             || message.contains("-step authentication is required")
         {
@@ -86,11 +94,26 @@ impl Reading {
             self.verdict = Some(SyncResult::CodeNeeded);
         } else if message.starts_with("EOFError") {
             // Nobody was there to answer.
-            self.verdict = Some(if self.asked_for_code { SyncResult::CodeNeeded } else { SyncResult::SessionExpired });
+            let of_session = || code::of_session(code::status(&self.error));
+            self.verdict = Some(if self.asked_for_code { SyncResult::CodeNeeded } else { of_session() });
+        } else if SIGN_IN.iter().any(|words| message.contains(words)) {
+            self.verdict = code::of_sign_in(message);
+        } else if message.contains("Invalid authentication token.") {
+            let passing = code::status(message).is_some_and(code::is_passing);
+            self.verdict = Some(if passing { SyncResult::Throttled } else { SyncResult::SessionExpired });
         } else if message.starts_with("Unknown library: ") {
             self.verdict = Some(SyncResult::NotFound { said: cut(message) });
         } else if let Some((_, result)) = DECIDE.iter().find(|(words, _)| message.contains(words)) {
             self.verdict = Some(result.clone());
+        }
+    }
+
+    /// An error with which it ends.
+    fn take_last(&mut self, message: &str) {
+        if code::status(message).is_some_and(code::is_passing) {
+            self.verdict = Some(SyncResult::Throttled);
+        } else if message.starts_with("Authentication required for Account.") {
+            self.verdict = Some(SyncResult::Refused);
         }
     }
 
@@ -143,16 +166,16 @@ const NO_ROOM: [&str; 5] = [
     "Permission denied",
 ];
 
+/// What is said of a sign-in that did not go well, for whatever reason.
+const SIGN_IN: [&str; 2] = ["Invalid email/password combination.", "Failed to initiate srp authentication."];
+
 /// What is said of a run that goes no further.
-const DECIDE: [(&str, SyncResult); 10] = [
+const DECIDE: [(&str, SyncResult); 7] = [
     ("Apple iCloud is temporary refusing to serve icloudpd", SyncResult::Throttled),
     ("(ACCESS_DENIED)", SyncResult::AccessDenied),
     ("Apple iCloud setup is not complete", SyncResult::SetupIncomplete),
     ("has not finished indexing", SyncResult::Indexing),
     ("Cannot connect to Apple iCloud service", SyncResult::NoNetwork),
-    ("Invalid email/password combination.", SyncResult::WrongPassword),
-    ("Failed to initiate srp authentication.", SyncResult::WrongPassword),
-    ("Invalid authentication token.", SyncResult::SessionExpired),
     ("Failed to verify two-", SyncResult::CodeNeeded),
     ("Apple insists on using ", SyncResult::OtherDomain),
 ];
@@ -229,11 +252,29 @@ mod tests {
             ("wrong-code", 0, CodeNeeded),
             ("wrong-password", 0, WrongPassword),
             ("wrong-piped", 0, WrongPassword),
+            // Gateways of Apple's: nothing is wrong with session or password.
+            ("validate-500", 0, Throttled),
+            ("validate-502", 0, Throttled),
+            ("validate-504", 0, Throttled),
+            ("signin-init-500", 0, Throttled),
+            ("signin-init-502", 0, Throttled),
+            ("signin-complete-500", 0, Throttled),
+            ("signin-complete-502", 0, Throttled),
+            ("login-502", 0, Throttled),
+            ("photos-502", 0, Throttled),
+            ("photos-504", 0, Throttled),
         ] {
             let (reading, ended) = recorded(name);
             assert_eq!(reading.result(ended, true), result, "{name}");
             assert_eq!(reading.counts().downloaded, downloaded, "{name}");
         }
+    }
+
+    #[test]
+    fn an_account_that_is_locked_is_told_of_in_apples_words() {
+        let (reading, ended) = recorded("locked");
+        let SyncResult::Unknown { said } = reading.result(ended, true) else { panic!("it has a name") };
+        assert!(said.last().is_some_and(|last| last.contains("This Apple Account has been locked")), "{said:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! never whole under a name of their own (`*.part`): what came cut off is put aside.
 
 mod arrived;
+mod code;
 pub mod jar;
 pub mod log;
 mod login;

@@ -55,14 +55,17 @@ pub async fn sync(
     if let Some(refusal) = plan::refuse_turned_away(&account.name, record.turned_away()) {
         return Err(refusal.into());
     }
-    if record.begun.is_some() {
-        // The one before was cut off, perhaps with the host: what it left is looked at before icloudpd takes it for good.
-        place.look(host, account, &record, true).await?;
-    }
+    let (cut_off, went_back) = (record.begun.is_some(), arrived::went_back(&place.subvolume, record.looked.as_ref())?);
+    // Before the look: whoever is cut off after it must not take this tree for one that was gone through.
     let begun = Timestamp::now();
-    let before: Vec<_> = record.runs.iter().map(|run| (run.result.clone(), run.full)).collect();
-    let full = record.begun.is_some() || plan::is_full(account.until_found, &before);
     remember(&host.root, &account.name, |record| record.begun = Some(begun)).await?;
+    if cut_off || went_back {
+        // The run before was cut off, perhaps with the host, or the tree is an earlier one: what is there is looked at before
+        // icloudpd takes it for good.
+        place.look(host, account, &record, cut_off).await?;
+    }
+    let before: Vec<_> = record.runs.iter().map(|run| (run.result.clone(), run.full)).collect();
+    let full = cut_off || went_back || plan::is_full(account.until_found, &before);
     let (result, counts, full) = match place.have_session(host, account, desired).await? {
         Some(result) => (result, SyncCounts::default(), full),
         None => place.tries(host, account, desired, full, news).await?,

@@ -25,7 +25,7 @@ pub enum SyncResult {
     CodeNeeded,
     /// There is no session, or none that Apple still takes.
     SessionExpired,
-    /// Apple has too much to do, or too much of us.
+    /// Apple has too much to do, or too much of us; or its gateways do not reach it.
     Throttled,
     /// Apple takes the session and shows no pictures: access to iCloud data on the web is off, or Advanced Data Protection on.
     AccessDenied,
@@ -159,7 +159,7 @@ impl fmt::Display for SyncResult {
             Self::WrongPassword => "Apple did not take the password",
             Self::CodeNeeded => "Apple wants a code",
             Self::SessionExpired => "Apple does not take the session any more, or there is none",
-            Self::Throttled => "Apple refuses to serve for now (503)",
+            Self::Throttled => "Apple does not serve for now",
             Self::AccessDenied => "Apple shows no pictures: web access is off, or Advanced Data Protection on",
             Self::Refused => "Apple takes the session and refuses the pictures (421)",
             Self::SetupIncomplete => "the account's iCloud setup is not complete",
