@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::host::process;
 use crate::host::within::{self, View};
 use crate::immich::Error;
@@ -16,6 +18,9 @@ use crate::stack;
 
 /// A million files on a cold disk that turns.
 const PATIENCE: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// Rows of a library, counted by a database that is at work.
+const COUNTING: Duration = Duration::from_secs(10 * 60);
 
 /// Files that are looked for in one go, beside what else the agent does.
 const AT_A_TIME: usize = 1000;
@@ -47,7 +52,7 @@ pub(super) struct Count {
 /// Looks for all that the library `id` knows and has not trashed.
 pub(super) async fn look(id: &str, import_paths: &[String], view: &Arc<View>) -> Result<Known, Error> {
     let arguments = stack::session(Service::Postgres.stem());
-    let statement = statement(id).ok_or(Error::Garbled("the library has no identity that fits"))?;
+    let statement = statement(identity(id)?);
     let mut known = Known::default();
     process::stream("podman", &arguments, statement.as_bytes(), PATIENCE, AT_A_TIME, async |lines| {
         known.take(lines, import_paths, view).await
@@ -56,16 +61,32 @@ pub(super) async fn look(id: &str, import_paths: &[String], view: &Arc<View>) ->
     if known.is_whole { Ok(known) } else { Err(Error::Garbled("it was cut off")) }
 }
 
-/// Names in hexadecimal digits, one a line: a name may have a line break in it. `COPY` hands them on as it reads them.
-fn statement(id: &str) -> Option<String> {
+/// How many of its files Immich has moved to the trash since then, because it did not see them. Both clocks are this host's. What somebody
+/// had thrown away before keeps the moment at which they did.
+pub(super) async fn trashed(id: &str, since: Timestamp) -> Result<u64, Error> {
+    let statement = format!(
+        "\\connect immich\n\\pset tuples_only on\n\\pset format unaligned\n\
+         SELECT count(*) FROM asset WHERE \"libraryId\" = '{}' AND \"isOffline\" AND \"deletedAt\" >= '{since}';\n",
+        identity(id)?
+    );
+    let arguments = stack::session(Service::Postgres.stem());
+    let said = process::feed("podman", &arguments, statement.as_bytes(), COUNTING).await?;
+    said.trim().parse().map_err(|_| Error::Garbled("it is no number"))
+}
+
+/// What is put into a statement.
+fn identity(id: &str) -> Result<&str, Error> {
     let is_uuid = id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    is_uuid.then(|| {
-        format!(
-            "\\connect immich\n\
-             COPY (SELECT encode(convert_to(\"originalPath\", 'UTF8'), 'hex') FROM asset WHERE \"libraryId\" = '{id}' \
-             AND \"isOffline\" = false AND \"deletedAt\" IS NULL) TO STDOUT;\n\\echo {END}\n"
-        )
-    })
+    is_uuid.then_some(id).ok_or(Error::Garbled("the library has no identity that fits"))
+}
+
+/// Names in hexadecimal digits, one a line: a name may have a line break in it. `COPY` hands them on as it reads them.
+fn statement(id: &str) -> String {
+    format!(
+        "\\connect immich\n\
+         COPY (SELECT encode(convert_to(\"originalPath\", 'UTF8'), 'hex') FROM asset WHERE \"libraryId\" = '{id}' \
+         AND \"isOffline\" = false AND \"deletedAt\" IS NULL) TO STDOUT;\n\\echo {END}\n"
+    )
 }
 
 impl Known {
@@ -151,9 +172,10 @@ mod tests {
 
     #[test]
     fn only_an_identity_gets_into_a_statement() {
-        assert!(statement("6c1f0f2e-3b7a-4f0a-9d58-0a1b2c3d4e5f").unwrap().contains("'6c1f0f2e-3b7a-"));
+        let good = "6c1f0f2e-3b7a-4f0a-9d58-0a1b2c3d4e5f";
+        assert_eq!(identity(good).unwrap(), good);
         for bad in ["", "x' OR true --", "6c1f0f2e-3b7a-4f0a-9d58-0a1b2c3d4e5'"] {
-            assert_eq!(statement(bad), None, "{bad}");
+            assert!(identity(bad).is_err(), "{bad}");
         }
     }
 }
