@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::host::process;
 use crate::host::within::{self, View};
 use crate::immich::Error;
+use crate::immich::sample::Sample;
 use crate::model::Service;
 use crate::plan::scan::{EXAMPLES, from_hex, import_path_of};
 use crate::stack;
@@ -37,6 +38,8 @@ pub(super) struct Known {
     pub outside: u64,
     /// Some that are missing, or lie in none.
     pub examples: Vec<String>,
+    /// Some that are there.
+    pub sample: Sample,
     is_whole: bool,
 }
 
@@ -109,7 +112,11 @@ impl Known {
                 self.show(path);
             }
         }
-        for path in within::missing(Arc::clone(view), within_them).await? {
+        let (found, missing) = within::look_for(Arc::clone(view), within_them).await?;
+        for path in found {
+            self.sample.take(path);
+        }
+        for path in missing {
             if let Some(count) = self.count(&path, import_paths) {
                 count.missing += 1;
             }
@@ -163,7 +170,9 @@ mod tests {
         let examples = ["/elsewhere/x.jpg", "/external/b/1.jpg", "/external/a/gone.jpg"].map(str::to_owned).to_vec();
         let within = [("/external/a", 2, 1), ("/external/b", 2, 2)]
             .map(|(path, files, missing)| (path.to_owned(), Count { files, missing }));
-        assert_eq!(known, Known { within: BTreeMap::from(within), outside: 1, examples, is_whole: true });
+        let mut sample = Sample::default();
+        sample.take("/external/a/line\nbreak.jpg".to_owned());
+        assert_eq!(known, Known { within: BTreeMap::from(within), outside: 1, examples, sample, is_whole: true });
         for after in [vec![hex("/x")], vec![END.to_owned()]] {
             assert!(known.take(after, &paths, &view).await.is_err());
         }

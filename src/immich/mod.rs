@@ -8,6 +8,7 @@ mod known;
 mod learning;
 mod libraries;
 mod look;
+mod sample;
 mod scan;
 mod schedule;
 mod setup;
@@ -174,6 +175,9 @@ fn remedy(obstacles: &[Obstacle], id: &str) -> String {
         Some(Obstacle::Empty { .. }) => {
             let sees = "the server sees a new mount after: systemctl restart immich-server";
             format!("mount it, or put the photographs back where they were ({sees}), then: {again}")
+        }
+        Some(Obstacle::Unseen { .. }) => {
+            format!("see what keeps the server from it (ls -lZ; permissions, SELinux: restorecon), then: {again}")
         }
         Some(Obstacle::Paused) => format!("resume the queue in Immich (Administration, Job Queues), then: {again}"),
         Some(_) => format!("put the photographs back where they were, then: {again}"),

@@ -118,6 +118,7 @@ fn a_wrong_tree_never_reaches_a_scan_and_a_right_one_does_once() {
         &["15 of the 300 files that Immich knows are missing, and 10 may be", "/external/icloud/anna/2026"],
     );
     host.ok(&format!("mv /root/gone/* {anna}/2026/01/"));
+    the_server_may_see_less(&host, scan);
     // As many files as before, and every path is another one.
     host.ok(&format!("mv {anna}/2026/01 {anna}/2026-01"));
     refused(&host, scan, &["300 of the 300 files that Immich knows are missing"]);
@@ -166,6 +167,22 @@ fn a_wrong_tree_never_reaches_a_scan_and_a_right_one_does_once() {
     host.fails(3, "photos-agent immich scan nobody");
     host.ok("systemctl stop immich-server photos.target");
     host.fails(3, scan);
+}
+
+/// A folder that root alone may enter: the server has lost what lets it pass permissions by.
+fn the_server_may_see_less(host: &Host, scan: &str) {
+    let drop_in = "/etc/containers/systemd/photos-agent/immich-server.container.d/60-less.conf";
+    host.write(drop_in, "[Container]\nAddCapability=\nAddCapability=CHOWN FOWNER\n");
+    let folder = format!("{ICLOUD}/anna/2026/01");
+    host.ok(&format!("chown 1234 {folder} && chmod 0700 {folder} && systemctl daemon-reload"));
+    restart_server(host);
+    refused(
+        host,
+        &format!("{scan} --force"),
+        &["the server does not see 300 of 300 files that are there", "/external/icloud/anna/2026/01/IMG_"],
+    );
+    host.ok(&format!("chown 0 {folder} && chmod 0755 {folder} && rm {drop_in} && systemctl daemon-reload"));
+    restart_server(host);
 }
 
 /// Jobs of a scan that was allowed for another tree: none is worked off by the next server. A deletion that somebody has asked for is.
