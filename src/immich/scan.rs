@@ -124,8 +124,7 @@ pub async fn guarded_scan(host: &Host, wish: &Wish) -> Result<Scanned, Error> {
     ensured?;
     let library = find(&server.client.libraries().await?, &known, &wish.which)?;
 
-    let last = known.scans.get(&library.id);
-    let seen = look::look(host, &applied, &server, &library, last).await?;
+    let seen = look::look(host, &applied, &server, &library, known.scans.get(&library.id)).await?;
     let max_missing = applied.loaded.settings.icloud.max_missing;
     asking::check(&library, &seen, max_missing, wish.force)?;
     let overridden = obstacles(&seen, max_missing, false);
