@@ -156,13 +156,15 @@ async fn listen(program: &str, arguments: &[String], input: &[u8], patience: Dur
     let mut command = tokio::process::Command::from(prepare(program, arguments));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(not_run)?;
-    let work = async {
-        if let Some(mut pipe) = child.stdin.take() {
+    let pipe = child.stdin.take();
+    let write = async {
+        if let Some(mut pipe) = pipe {
             // One that did not read to the end says why by itself.
             let _ = pipe.write_all(input).await;
         }
-        child.wait_with_output().await
     };
+    // At once: one that says much before it has read all would wait for us, and we for it.
+    let work = async { tokio::join!(write, child.wait_with_output()).1 };
     match tokio::time::timeout(patience, work).await {
         Ok(output) => output.map_err(not_run),
         Err(_) => Err(ProcessError::Late { program: program.to_owned(), patience }),

@@ -107,9 +107,12 @@ impl View {
     }
 }
 
-/// Looks for each of these, and returns those that are not there.
-pub async fn missing(view: std::sync::Arc<View>, paths: Vec<String>) -> Result<Vec<String>, StorageError> {
-    let look = move || paths.into_iter().filter(|path| !view.has(path)).collect();
+/// Looks for each of these, and returns those that are there and those that are not.
+pub async fn look_for(
+    view: std::sync::Arc<View>,
+    paths: Vec<String>,
+) -> Result<(Vec<String>, Vec<String>), StorageError> {
+    let look = move || paths.into_iter().partition(|path| view.has(path));
     super::beside(look).await.map_err(io_error("look for", Path::new("what is known")))
 }
 

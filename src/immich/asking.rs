@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::apply::{LOCK, SCANNING};
 use crate::host::immich::{CallError, Library, Statistics};
 use crate::host::{Host, lock};
+use crate::immich::known;
 use crate::immich::look::{self, QUEUE};
 use crate::immich::scan::{Counts, Scanned, Wish};
 use crate::immich::{Error, Server};
@@ -64,6 +65,7 @@ pub(super) async fn scan(
         missing: seen.missing(),
         before: before.total,
         after: None,
+        trashed: None,
     };
     known.scans.insert(id.clone(), scan.clone());
     set_libraries(&host.root, &known)?;
@@ -75,6 +77,8 @@ pub(super) async fn scan(
         }
     };
     scan.after = after.map(|after| after.total);
+    scan.trashed = if after.is_some() { trashed(&id, at).await } else { None };
+    let trashed = scan.trashed;
     known.scans.insert(id.clone(), scan);
     set_libraries(&host.root, &known)?;
     Ok(Scanned {
@@ -84,6 +88,7 @@ pub(super) async fn scan(
         missing: seen.missing(),
         before: before.into(),
         after: after.map(Counts::from),
+        trashed,
         overridden: Vec::new(),
         own_scans_switched_off: false,
     })
@@ -117,6 +122,17 @@ async fn ask(
     let at = Timestamp::now();
     server.client.scan(&library.id).await?;
     Ok((at, seen))
+}
+
+/// What it has moved to the trash; none where the database does not say.
+async fn trashed(id: &str, since: Timestamp) -> Option<u64> {
+    match known::trashed(id, since).await {
+        Ok(trashed) => Some(trashed),
+        Err(error) => {
+            tracing::warn!("the database does not say what the scan has moved to the trash: {}", chain(&error));
+            None
+        }
+    }
 }
 
 /// What the library holds when nothing is left in the queue; none where that did not come in time. A server that is busy may not answer

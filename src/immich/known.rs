@@ -7,15 +7,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::host::process;
 use crate::host::within::{self, View};
 use crate::immich::Error;
+use crate::immich::sample::Sample;
 use crate::model::Service;
 use crate::plan::scan::{EXAMPLES, from_hex, import_path_of};
 use crate::stack;
 
 /// A million files on a cold disk that turns.
 const PATIENCE: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// Rows of a library, counted by a database that is at work.
+const COUNTING: Duration = Duration::from_secs(10 * 60);
 
 /// Files that are looked for in one go, beside what else the agent does.
 const AT_A_TIME: usize = 1000;
@@ -32,6 +38,8 @@ pub(super) struct Known {
     pub outside: u64,
     /// Some that are missing, or lie in none.
     pub examples: Vec<String>,
+    /// Some that are there.
+    pub sample: Sample,
     is_whole: bool,
 }
 
@@ -47,7 +55,7 @@ pub(super) struct Count {
 /// Looks for all that the library `id` knows and has not trashed.
 pub(super) async fn look(id: &str, import_paths: &[String], view: &Arc<View>) -> Result<Known, Error> {
     let arguments = stack::session(Service::Postgres.stem());
-    let statement = statement(id).ok_or(Error::Garbled("the library has no identity that fits"))?;
+    let statement = statement(identity(id)?);
     let mut known = Known::default();
     process::stream("podman", &arguments, statement.as_bytes(), PATIENCE, AT_A_TIME, async |lines| {
         known.take(lines, import_paths, view).await
@@ -56,16 +64,32 @@ pub(super) async fn look(id: &str, import_paths: &[String], view: &Arc<View>) ->
     if known.is_whole { Ok(known) } else { Err(Error::Garbled("it was cut off")) }
 }
 
-/// Names in hexadecimal digits, one a line: a name may have a line break in it. `COPY` hands them on as it reads them.
-fn statement(id: &str) -> Option<String> {
+/// How many of its files Immich has moved to the trash since then, because it did not see them. Both clocks are this host's. What somebody
+/// had thrown away before keeps the moment at which they did.
+pub(super) async fn trashed(id: &str, since: Timestamp) -> Result<u64, Error> {
+    let statement = format!(
+        "\\connect immich\n\\pset tuples_only on\n\\pset format unaligned\n\
+         SELECT count(*) FROM asset WHERE \"libraryId\" = '{}' AND \"isOffline\" AND \"deletedAt\" >= '{since}';\n",
+        identity(id)?
+    );
+    let arguments = stack::session(Service::Postgres.stem());
+    let said = process::feed("podman", &arguments, statement.as_bytes(), COUNTING).await?;
+    said.trim().parse().map_err(|_| Error::Garbled("it is no number"))
+}
+
+/// What is put into a statement.
+fn identity(id: &str) -> Result<&str, Error> {
     let is_uuid = id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    is_uuid.then(|| {
-        format!(
-            "\\connect immich\n\
-             COPY (SELECT encode(convert_to(\"originalPath\", 'UTF8'), 'hex') FROM asset WHERE \"libraryId\" = '{id}' \
-             AND \"isOffline\" = false AND \"deletedAt\" IS NULL) TO STDOUT;\n\\echo {END}\n"
-        )
-    })
+    is_uuid.then_some(id).ok_or(Error::Garbled("the library has no identity that fits"))
+}
+
+/// Names in hexadecimal digits, one a line: a name may have a line break in it. `COPY` hands them on as it reads them.
+fn statement(id: &str) -> String {
+    format!(
+        "\\connect immich\n\
+         COPY (SELECT encode(convert_to(\"originalPath\", 'UTF8'), 'hex') FROM asset WHERE \"libraryId\" = '{id}' \
+         AND \"isOffline\" = false AND \"deletedAt\" IS NULL) TO STDOUT;\n\\echo {END}\n"
+    )
 }
 
 impl Known {
@@ -88,7 +112,11 @@ impl Known {
                 self.show(path);
             }
         }
-        for path in within::missing(Arc::clone(view), within_them).await? {
+        let (found, missing) = within::look_for(Arc::clone(view), within_them).await?;
+        for path in found {
+            self.sample.take(path);
+        }
+        for path in missing {
             if let Some(count) = self.count(&path, import_paths) {
                 count.missing += 1;
             }
@@ -142,7 +170,9 @@ mod tests {
         let examples = ["/elsewhere/x.jpg", "/external/b/1.jpg", "/external/a/gone.jpg"].map(str::to_owned).to_vec();
         let within = [("/external/a", 2, 1), ("/external/b", 2, 2)]
             .map(|(path, files, missing)| (path.to_owned(), Count { files, missing }));
-        assert_eq!(known, Known { within: BTreeMap::from(within), outside: 1, examples, is_whole: true });
+        let mut sample = Sample::default();
+        sample.take("/external/a/line\nbreak.jpg".to_owned());
+        assert_eq!(known, Known { within: BTreeMap::from(within), outside: 1, examples, sample, is_whole: true });
         for after in [vec![hex("/x")], vec![END.to_owned()]] {
             assert!(known.take(after, &paths, &view).await.is_err());
         }
@@ -151,9 +181,10 @@ mod tests {
 
     #[test]
     fn only_an_identity_gets_into_a_statement() {
-        assert!(statement("6c1f0f2e-3b7a-4f0a-9d58-0a1b2c3d4e5f").unwrap().contains("'6c1f0f2e-3b7a-"));
+        let good = "6c1f0f2e-3b7a-4f0a-9d58-0a1b2c3d4e5f";
+        assert_eq!(identity(good).unwrap(), good);
         for bad in ["", "x' OR true --", "6c1f0f2e-3b7a-4f0a-9d58-0a1b2c3d4e5'"] {
-            assert_eq!(statement(bad), None, "{bad}");
+            assert!(identity(bad).is_err(), "{bad}");
         }
     }
 }

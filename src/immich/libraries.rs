@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use crate::config::Settings;
-use crate::host::immich::{Client, Library, User};
+use crate::host::immich::{CallError, Client, Library, User};
 use crate::immich::{Error, ICLOUD};
 use crate::model::{AccountName, Refusal};
 use crate::record::Libraries;
@@ -66,33 +66,65 @@ enum Work<'a> {
     Make,
 }
 
-/// Sees to all of them, and writes into `known` which is whose. What was done before one failed stays done.
+/// Those of the account that is asked for, by its name or by its library's identity: that of another one may have a mistake.
+pub(super) fn asked(wanted: Vec<Wanted>, known: &Libraries, text: &str) -> Vec<Wanted> {
+    let is_it = |wanted: &Wanted| {
+        let account = wanted.account.as_str();
+        account == text || known.accounts.get(account).is_some_and(|library| library == text)
+    };
+    wanted.into_iter().filter(is_it).collect()
+}
+
+/// Sees to all of them, and writes into `known` which is whose. One account's mistake is no reason to leave out the next; what was
+/// done stays done.
 pub(super) async fn ensure(client: &Client, wanted: &[Wanted], known: &mut Libraries) -> Result<Vec<Ensured>, Error> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let (libraries, users) = (client.libraries().await?, client.users().await?);
-    let mut done = Vec::new();
-    for Wanted { account, owner } in wanted {
-        let owner = owner_of(account, owner.as_deref(), &users)?;
-        let path = import_path(account);
-        let (library, kept) = match work(&libraries, known.accounts.get(account.as_str()), &path) {
-            Work::Nothing(library) => (library.clone(), Kept::AsItWas),
-            Work::AddPath(library) => {
-                check_owner(account, library, owner, &users)?;
-                let paths: Vec<String> = library.import_paths.iter().cloned().chain([path]).collect();
-                (client.set_import_paths(&library.id, &paths).await?, Kept::PathAdded)
-            }
-            Work::Make => {
-                let made = client.create_library(&owner.id, &format!("iCloud {account}"), &path).await?;
-                (made, Kept::Made)
-            }
-        };
-        check_owner(account, &library, owner, &users)?;
-        known.accounts.insert(account.to_string(), library.id.clone());
-        done.push(Ensured { account: account.clone(), library: library.id, kept });
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for wanted in wanted {
+        let account = wanted.account.clone();
+        match ensure_one(client, wanted, &libraries, &users, known).await {
+            Ok(ensured) => done.push(ensured),
+            Err(error @ (Error::Refused(_) | Error::Call(CallError::Refused { .. }))) => failed.push((account, error)),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(done)
+    match failed.pop() {
+        None => Ok(done),
+        Some((_, only)) if failed.is_empty() && done.is_empty() => Err(only),
+        Some(last) => {
+            failed.push(last);
+            Err(Error::Accounts { failed, done: done.into_iter().map(|ensured| ensured.account).collect() })
+        }
+    }
+}
+
+async fn ensure_one(
+    client: &Client,
+    Wanted { account, owner }: &Wanted,
+    libraries: &[Library],
+    users: &[User],
+    known: &mut Libraries,
+) -> Result<Ensured, Error> {
+    let owner = owner_of(account, owner.as_deref(), users)?;
+    let path = import_path(account);
+    let (library, kept) = match work(libraries, known.accounts.get(account.as_str()), &path) {
+        Work::Nothing(library) => (library.clone(), Kept::AsItWas),
+        Work::AddPath(library) => {
+            check_owner(account, library, owner, users)?;
+            let paths: Vec<String> = library.import_paths.iter().cloned().chain([path]).collect();
+            (client.set_import_paths(&library.id, &paths).await?, Kept::PathAdded)
+        }
+        Work::Make => {
+            let made = client.create_library(&owner.id, &format!("iCloud {account}"), &path).await?;
+            (made, Kept::Made)
+        }
+    };
+    check_owner(account, &library, owner, users)?;
+    known.accounts.insert(account.to_string(), library.id.clone());
+    Ok(Ensured { account: account.clone(), library: library.id, kept })
 }
 
 fn work<'a>(libraries: &'a [Library], recorded: Option<&String>, path: &str) -> Work<'a> {
@@ -170,6 +202,17 @@ mod tests {
             (&[], recorded("a"), Work::Make),
         ] {
             assert_eq!(work(libraries, known.as_ref(), path), wanted, "{known:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_account_that_is_asked_for_is_seen_to() {
+        let wanted = || ["anna", "ben"].map(|name| Wanted { account: name.parse().unwrap(), owner: None }).to_vec();
+        let mut known = Libraries::default();
+        known.accounts.insert("ben".to_owned(), "b".to_owned());
+        for (text, account) in [("anna", Some("anna")), ("ben", Some("ben")), ("b", Some("ben")), ("NAS", None)] {
+            let asked: Vec<String> = asked(wanted(), &known, text).iter().map(|one| one.account.to_string()).collect();
+            assert_eq!(asked, account.into_iter().collect::<Vec<_>>(), "{text}");
         }
     }
 

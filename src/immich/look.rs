@@ -39,13 +39,15 @@ pub(super) async fn look(
 ) -> Result<Seen, Error> {
     let view = Arc::new(View::of(server.run.pid)?);
     let trees = trees(host, applied, server, library, last).await?;
-    let known::Known { within, outside, examples, .. } = known::look(&library.id, &library.import_paths, &view).await?;
+    let known::Known { within, outside, examples, sample, .. } =
+        known::look(&library.id, &library.import_paths, &view).await?;
+    let sample = sample.look(server, &view).await?;
     let counted = |tree: Tree| {
         let known::Count { files: known, missing } = within.get(&tree.path).copied().unwrap_or_default();
         Tree { known, missing, ..tree }
     };
     let is_paused = server.client.queue(QUEUE).await?.is_paused;
-    Ok(Seen { trees: trees.into_iter().map(counted).collect(), outside, examples, is_paused })
+    Ok(Seen { trees: trees.into_iter().map(counted).collect(), outside, examples, sample, is_paused })
 }
 
 /// Looks once more, in no time: all but what is known file by file, which stays what it was.

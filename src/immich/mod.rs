@@ -8,6 +8,7 @@ mod known;
 mod learning;
 mod libraries;
 mod look;
+mod sample;
 mod scan;
 mod schedule;
 mod setup;
@@ -20,7 +21,8 @@ use crate::host::lock::LockError;
 use crate::host::podman::PodmanError;
 use crate::host::process::ProcessError;
 use crate::host::storage::StorageError;
-use crate::model::{ContainerRun, Refusal, SecretName, Service};
+use crate::model::{AccountName, ContainerRun, Refusal, SecretName, Service};
+use crate::observe::chain;
 use crate::plan::scan::Obstacle;
 use crate::record::RecordError;
 
@@ -42,6 +44,9 @@ const ICLOUD: &str = "/external/icloud";
 /// The command that makes what is missing.
 const SETUP: &str = "photos-agent immich setup";
 
+/// The command that says how it stands.
+const STATUS: &str = "photos-agent status";
+
 /// Why nothing came of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -57,6 +62,14 @@ pub enum Error {
         id: String,
         /// Why.
         obstacles: Vec<Obstacle>,
+    },
+    /// Not all accounts have their library.
+    #[error("{}", join_accounts(failed, done))]
+    Accounts {
+        /// Those that have not, and why.
+        failed: Vec<(AccountName, Error)>,
+        /// Those that have.
+        done: Vec<AccountName>,
     },
     /// Immich.
     #[error(transparent)]
@@ -83,7 +96,7 @@ pub enum Error {
     #[error(transparent)]
     Apply(Box<ApplyError>),
     /// The database said something else than it should.
-    #[error("the database's list of files was not understood: {0}")]
+    #[error("the database's answer was not understood: {0}")]
     Garbled(&'static str),
 }
 
@@ -100,15 +113,45 @@ impl Error {
             Self::Guarded { obstacles, id, .. } => Some(remedy(obstacles, id)),
             Self::Call(error) if error.is_unknown() => Some(format!("{SETUP}   (a new key; the old one is not taken)")),
             Self::Call(CallError::Refused { status: 403, .. }) => Some(format!("{SETUP}   (a key that may do this)")),
-            Self::Call(_) => Some("photos-agent status".to_owned()),
-            _ => None,
+            Self::Refused(refusal) => Some(refusal.remedy.clone()),
+            Self::Accounts { failed, .. } => each(failed.iter().filter_map(|(_, error)| error.remedy())),
+            Self::Apply(error) => match &**error {
+                ApplyError::Refused(refusals) => each(refusals.iter().map(|refusal| refusal.remedy.clone())),
+                ApplyError::Record(error) => error.remedy(),
+                _ => Some(STATUS.to_owned()),
+            },
+            Self::Record(error) => error.remedy(),
+            Self::Call(_) | Self::Lock(_) => Some(STATUS.to_owned()),
+            Self::Podman(_) | Self::Process(_) | Self::Storage(_) | Self::File(_) | Self::Garbled(_) => None,
         }
     }
 
     /// Whether it was refused, rather than tried in vain.
-    pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Guarded { .. })
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Guarded { .. } => true,
+            Self::Accounts { failed, .. } => failed.iter().all(|(_, error)| error.is_refusal()),
+            _ => false,
+        }
     }
+}
+
+/// Each of them once, in this order; none where there is none.
+fn each(remedies: impl Iterator<Item = String>) -> Option<String> {
+    let mut all: Vec<String> = Vec::new();
+    for remedy in remedies {
+        if !all.contains(&remedy) {
+            all.push(remedy);
+        }
+    }
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+fn join_accounts(failed: &[(AccountName, Error)], done: &[AccountName]) -> String {
+    let failed: Vec<String> = failed.iter().map(|(account, error)| format!("{account}: {}", chain(error))).collect();
+    let done: Vec<&str> = done.iter().map(AccountName::as_str).collect();
+    let rest = if done.is_empty() { String::new() } else { format!("; seen to: {}", done.join(", ")) };
+    format!("not every iCloud account has its library in Immich: {}{rest}", failed.join("; "))
 }
 
 fn join(obstacles: &[Obstacle]) -> String {
@@ -132,6 +175,9 @@ fn remedy(obstacles: &[Obstacle], id: &str) -> String {
         Some(Obstacle::Empty { .. }) => {
             let sees = "the server sees a new mount after: systemctl restart immich-server";
             format!("mount it, or put the photographs back where they were ({sees}), then: {again}")
+        }
+        Some(Obstacle::Unseen { .. }) => {
+            format!("see what keeps the server from it (ls -lZ; permissions, SELinux: restorecon), then: {again}")
         }
         Some(Obstacle::Paused) => format!("resume the queue in Immich (Administration, Job Queues), then: {again}"),
         Some(_) => format!("put the photographs back where they were, then: {again}"),
@@ -189,4 +235,31 @@ fn key_name() -> SecretName {
 
 async fn stored_key(host: &Host) -> Result<Option<Hidden>, Error> {
     Ok(host.podman.secret_value(&key_name()).await?.map(Hidden::new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_to_do_once() {
+        let refusal = |remedy: &str| Refusal::new("a", "b", remedy);
+        let account = |name: &str, remedy: &str| (name.parse().unwrap(), Error::Refused(refusal(remedy)));
+        let several = |failed| Error::Accounts { failed, done: vec!["carl".parse().unwrap()] };
+        let locked = crate::host::lock::LockError::Held { holder: "x".into(), waited: std::time::Duration::ZERO };
+        for (error, remedy) in [
+            (Error::Refused(refusal("do this")), "do this"),
+            (Error::from(ApplyError::Refused(vec![refusal("one"), refusal("two")])), "one; two"),
+            (Error::Lock(locked), STATUS),
+            (several(vec![account("anna", "one"), account("ben", "one"), account("dan", "two")]), "one; two"),
+        ] {
+            assert_eq!(error.remedy().as_deref(), Some(remedy), "{error}");
+            assert!(!error.to_string().contains(remedy), "{error}");
+        }
+        let error = several(vec![account("anna", "x"), account("ben", "x")]);
+        assert!(error.is_refusal());
+        assert!(error.to_string().ends_with("anna: a: b; ben: a: b; seen to: carl"), "{error}");
+        let failed = vec![account("anna", "x"), ("ben".parse().unwrap(), Error::Garbled("y"))];
+        assert!(!several(failed).is_refusal());
+    }
 }

@@ -27,6 +27,15 @@ pub enum Which {
     Named(String),
 }
 
+impl Which {
+    fn text(&self) -> &str {
+        match self {
+            Self::Account(account) => account.as_str(),
+            Self::Named(text) => text,
+        }
+    }
+}
+
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct Wish {
@@ -55,6 +64,8 @@ pub struct Scanned {
     pub before: Counts,
     /// And after it; none where that is not known: Immich was still at it, or went away.
     pub after: Option<Counts>,
+    /// What the scan has moved to the trash; none where that is not known.
+    pub trashed: Option<u64>,
     /// What stood in the way, and was overridden.
     pub overridden: Vec<Obstacle>,
     /// Whether Immich's own scans were on, and were switched off first.
@@ -86,9 +97,10 @@ impl Counts {
 }
 
 impl Scanned {
-    /// How many went, and not more than were missing before.
+    /// How many went: not more than were missing before, if all is well. What came meanwhile does not make up for it.
     pub fn lost(&self) -> u64 {
-        self.after.map_or(0, |after| self.before.total().saturating_sub(after.total()))
+        let fewer = self.after.map_or(0, |after| self.before.total().saturating_sub(after.total()));
+        self.trashed.unwrap_or(fewer)
     }
 }
 
@@ -106,13 +118,13 @@ pub async fn guarded_scan(host: &Host, wish: &Wish) -> Result<Scanned, Error> {
     let mut known = recorded(&host.root)?;
     let wanted = libraries::wanted(&applied.loaded.settings);
     let own_scans_switched_off = !wanted.is_empty() && schedule::switch_off(&server.client).await?;
-    let ensured = libraries::ensure(&server.client, &wanted, &mut known).await;
+    let asked = libraries::asked(wanted, &known, wish.which.text());
+    let ensured = libraries::ensure(&server.client, &asked, &mut known).await;
     set_libraries(&host.root, &known)?;
     ensured?;
     let library = find(&server.client.libraries().await?, &known, &wish.which)?;
 
-    let last = known.scans.get(&library.id);
-    let seen = look::look(host, &applied, &server, &library, last).await?;
+    let seen = look::look(host, &applied, &server, &library, known.scans.get(&library.id)).await?;
     let max_missing = applied.loaded.settings.icloud.max_missing;
     asking::check(&library, &seen, max_missing, wish.force)?;
     let overridden = obstacles(&seen, max_missing, false);
@@ -132,10 +144,7 @@ async fn settled(host: &Host, wish: &Wish) -> Result<Applied, Error> {
 }
 
 fn find(libraries: &[Library], known: &Libraries, which: &Which) -> Result<Library, Error> {
-    let text = match which {
-        Which::Account(account) => account.as_str(),
-        Which::Named(text) => text,
-    };
+    let text = which.text();
     let of_account = known.accounts.get(text);
     if let Some(found) = libraries.iter().find(|library| of_account == Some(&library.id) || library.id == text) {
         return Ok(found.clone());

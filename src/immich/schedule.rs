@@ -14,7 +14,7 @@ const SWITCHES: [&str; 2] = ["/library/scan/enabled", "/library/watch/enabled"];
 
 /// Switches them off. Returns whether one was on. All else of the configuration stays, known here or not.
 pub(super) async fn switch_off(client: &Client) -> Result<bool, Error> {
-    let Some(wanted) = switched_off(client.config().await?) else { return Ok(false) };
+    let Some(wanted) = switched_off(client.config().await?)? else { return Ok(false) };
     if client.has_config_file().await? {
         let why = "scans libraries by itself, and its configuration is a file (IMMICH_CONFIG_FILE), which is yours";
         let remedy = "put this into the file and restart immich-server: \
@@ -25,17 +25,22 @@ pub(super) async fn switch_off(client: &Client) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// The configuration with both off; none where they are.
-fn switched_off(mut config: Value) -> Option<Value> {
+/// The configuration with both off; none where they are. Where one of them is not in it, Immich may scan by another one.
+fn switched_off(mut config: Value) -> Result<Option<Value>, Refusal> {
     let mut was_on = false;
     for switch in SWITCHES {
-        // A release without the switch has nothing to switch off.
-        if let Some(found) = config.pointer_mut(switch).filter(|found| **found != Value::Bool(false)) {
+        let Some(found) = config.pointer_mut(switch) else {
+            let why = format!("does not say whether it scans libraries by itself: its configuration has no {switch}");
+            let remedy = "nothing is scanned by a photos-agent that does not know how this release is told not to: \
+                          install a newer one, or report it";
+            return Err(Refusal::new("Immich", why, remedy));
+        };
+        if *found != Value::Bool(false) {
             *found = Value::Bool(false);
             was_on = true;
         }
     }
-    was_on.then_some(config)
+    Ok(was_on.then_some(config))
 }
 
 #[cfg(test)]
@@ -53,9 +58,16 @@ mod tests {
             })
         };
         for (scan, watch) in [(true, false), (false, true), (true, true)] {
-            assert_eq!(switched_off(config(scan, watch)), Some(config(false, false)));
+            assert_eq!(switched_off(config(scan, watch)).unwrap(), Some(config(false, false)));
         }
-        assert_eq!(switched_off(config(false, false)), None);
-        assert_eq!(switched_off(json!({ "library": {} })), None);
+        assert_eq!(switched_off(config(false, false)).unwrap(), None);
+        for (other, missing) in [
+            (json!({ "library": {} }), "/library/scan/enabled"),
+            (json!({ "library": { "scan": { "enabled": false }, "watch": {} } }), "/library/watch/enabled"),
+            (json!([]), "/library/scan/enabled"),
+        ] {
+            let refusal = switched_off(other).unwrap_err();
+            assert!(refusal.why.ends_with(missing), "{refusal}");
+        }
     }
 }

@@ -15,6 +15,7 @@ mod networks;
 pub mod newest;
 pub mod night;
 mod observed;
+mod obstacle;
 pub mod restore;
 pub mod retention;
 pub mod scan;

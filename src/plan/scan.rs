@@ -4,13 +4,11 @@
 //! What was seen goes in, what stands in the way comes out. Some of it a person may override (`--force`), who has looked;
 //! where the tree is provably another one, or nothing could be seen, nobody may.
 
-use std::fmt;
-
-use serde::Serialize;
-
 use crate::model::{MaxMissing, SubvolumeUuid};
 use crate::plan::{Plan, Step};
 use crate::stack::own_scans_are_switched_off;
+
+pub use super::obstacle::Obstacle;
 
 /// How many paths are named as examples.
 pub const EXAMPLES: usize = 3;
@@ -24,8 +22,21 @@ pub struct Seen {
     pub outside: u64,
     /// Some of those, and of those that are missing.
     pub examples: Vec<String>,
+    /// What the server itself was asked for.
+    pub sample: Sample,
     /// Whether the queue of scans waits for a person.
     pub is_paused: bool,
+}
+
+/// Some of the files that are there, as the server sees them, which may be less than the agent sees.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sample {
+    /// How many it was asked for.
+    pub looked_for: u64,
+    /// Those that are not there for it.
+    pub unseen: u64,
+    /// One of those.
+    pub example: Option<String>,
 }
 
 impl Seen {
@@ -87,111 +98,6 @@ pub struct Sentinel {
     pub says: Option<String>,
 }
 
-/// Why there is no scan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "why", rename_all = "snake_case")]
-pub enum Obstacle {
-    /// Everything that is known would be trashed.
-    NoImportPath,
-    /// The server cannot read an import path.
-    Unreadable {
-        /// The path.
-        path: String,
-        /// Why.
-        reason: String,
-    },
-    /// There is no subvolume where the live one should be.
-    NotMounted {
-        /// The import path.
-        path: String,
-    },
-    /// The server has another tree than the host.
-    OtherTree {
-        /// The import path.
-        path: String,
-    },
-    /// Another subvolume lies there than at the last scan, and no restore put it there.
-    Exchanged {
-        /// The import path.
-        path: String,
-    },
-    /// The mark of the account is not there.
-    NoSentinel {
-        /// The import path.
-        path: String,
-    },
-    /// It is that of something else.
-    OtherSentinel {
-        /// The import path.
-        path: String,
-        /// What it should say.
-        account: String,
-    },
-    /// There is not one file.
-    Empty {
-        /// The import path, or all of them.
-        path: String,
-        /// How many files Immich knows.
-        known: u64,
-    },
-    /// Of what is known in an import path, nothing is there, but other files are.
-    Others {
-        /// The import path.
-        path: String,
-        /// How many files Immich knows in it.
-        known: u64,
-    },
-    /// Too much of what is known is missing.
-    Missing {
-        /// Files that Immich knows.
-        known: u64,
-        /// Those that are not seen, or lie in no import path.
-        missing: u64,
-        /// How many may be.
-        allowed: u64,
-        /// Some.
-        examples: Vec<String>,
-    },
-    /// A scan would wait for a person.
-    Paused,
-}
-
-impl Obstacle {
-    /// Whether a person who has looked may have the scan all the same.
-    pub const fn yields(&self) -> bool {
-        matches!(self, Self::Exchanged { .. } | Self::Others { .. } | Self::Missing { .. })
-    }
-}
-
-impl fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoImportPath => f.write_str("the library has no import path, and a scan would trash all of it"),
-            Self::Unreadable { path, reason } => write!(f, "the server cannot read {path}: {reason}"),
-            Self::NotMounted { path } => {
-                write!(f, "no subvolume lies where the photographs of {path} should be: it is not mounted")
-            }
-            Self::OtherTree { path } => write!(f, "the server sees another tree at {path} than the host"),
-            Self::Exchanged { path } => {
-                write!(f, "another subvolume than at the last scan lies at {path}, and no restore put it there")
-            }
-            Self::NoSentinel { path } => write!(f, "the file .photos-agent is not in {path}"),
-            Self::OtherSentinel { path, account } => {
-                write!(f, "the file .photos-agent in {path} is not that of {account}")
-            }
-            Self::Empty { path, known } => write!(f, "there is not one file in {path}, and Immich knows {known}"),
-            Self::Others { path, known } => {
-                write!(f, "there are files in {path}, and not one of the {known} that Immich knows there")
-            }
-            Self::Missing { known, missing, allowed, examples } => {
-                write!(f, "{missing} of the {known} files that Immich knows are missing, and {allowed} may be")?;
-                if examples.is_empty() { Ok(()) } else { write!(f, "; {}", examples.join(", ")) }
-            }
-            Self::Paused => f.write_str("the queue of scans is paused in Immich"),
-        }
-    }
-}
-
 /// What stands in the way; `force` is the word of a person who has looked.
 pub fn obstacles(seen: &Seen, max_missing: MaxMissing, force: bool) -> Vec<Obstacle> {
     let mut found = Vec::new();
@@ -210,6 +116,10 @@ pub fn obstacles(seen: &Seen, max_missing: MaxMissing, force: bool) -> Vec<Obsta
     } else if missing > allowed {
         let examples = seen.examples.iter().take(EXAMPLES).cloned().collect();
         found.push(Obstacle::Missing { known, missing, allowed, examples });
+    }
+    if seen.sample.unseen > 0 {
+        let Sample { looked_for, unseen, example } = seen.sample.clone();
+        found.push(Obstacle::Unseen { looked_for, unseen, example: example.unwrap_or_default() });
     }
     if seen.is_paused {
         found.push(Obstacle::Paused);

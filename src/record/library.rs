@@ -43,6 +43,9 @@ pub struct Scan {
     pub before: u64,
     /// And after it; none where it was not waited for to the end.
     pub after: Option<u64>,
+    /// What it has moved to the trash; none where that is not known.
+    #[serde(default)]
+    pub trashed: Option<u64>,
 }
 
 /// What is remembered.
@@ -101,6 +104,7 @@ mod tests {
             missing: 1,
             before: 3,
             after: None,
+            trashed: Some(1),
         };
         let mut known = Libraries { key: Some("k".into()), ..Libraries::default() };
         known.accounts.insert("anna".into(), "l".into());

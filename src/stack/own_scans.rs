@@ -20,7 +20,7 @@ const STATEMENT: &str = "DO $$BEGIN IF to_regclass('system_metadata') IS NOT NUL
     WHERE (m.value#>>'{library,scan,enabled}') IS DISTINCT FROM 'false' \
     OR (m.value#>>'{library,watch,enabled}') IS DISTINCT FROM 'false'; END IF; END$$";
 
-/// Takes the jobs of scans out of the queue `library`, by BullMQ's names below Immich's prefix. Whether it is paused stays, and so do
+/// Takes the jobs of scans out of the queue `library`, by `BullMQ`'s names below Immich's prefix. Whether it is paused stays, and so do
 /// jobs that delete a library: somebody has asked for that, they look at no file, and without its schedule Immich would not ask again.
 const FORGET: &str = "local q='immich_bull:library:' local n=0 \
     local stay={LibraryDelete=true,LibraryDeleteCheck=true} \

@@ -48,6 +48,11 @@ fn refused(host: &Host, command: &str, why: &[&str]) {
     assert_eq!(scans(host), before, "{said}");
 }
 
+/// What the last scan of the only library that was scanned has trashed, as it was written down.
+fn trashed(host: &Host) -> String {
+    host.ok("jq -r '.scans[].trashed' /var/lib/photos-agent/libraries.json")
+}
+
 /// How many photographs Immich shows.
 fn shown(host: &Host) -> String {
     sql(host, "SELECT count(*) FROM asset WHERE \"deletedAt\" IS NULL AND NOT \"isOffline\"")
@@ -113,6 +118,7 @@ fn a_wrong_tree_never_reaches_a_scan_and_a_right_one_does_once() {
         &["15 of the 300 files that Immich knows are missing, and 10 may be", "/external/icloud/anna/2026"],
     );
     host.ok(&format!("mv /root/gone/* {anna}/2026/01/"));
+    the_server_may_see_less(&host, scan);
     // As many files as before, and every path is another one.
     host.ok(&format!("mv {anna}/2026/01 {anna}/2026-01"));
     refused(&host, scan, &["300 of the 300 files that Immich knows are missing"]);
@@ -133,10 +139,14 @@ fn a_wrong_tree_never_reaches_a_scan_and_a_right_one_does_once() {
         said.contains("10 of 300") && said.contains("300 photographs and videos before the scan, 290 after"),
         "{said}"
     );
+    assert_eq!(trashed(&host), "10");
     host.ok(&format!("rm {anna}/2026/01/IMG_2??.jpg"));
     refused(&host, scan, &["100 of the 290 files"]);
+    // What comes with the same scan makes up for nothing.
+    host.ok(&format!("cd {anna}/2026/01 && for i in $(seq 401 430); do echo $i > IMG_$i.jpg; done"));
     let said = host.ok(&format!("{scan} --force"));
-    assert!(said.contains("190 after") && said.contains("Overridden: 100 of the 290"), "{said}");
+    assert_eq!(trashed(&host), "100");
+    assert!(said.contains("220 after") && said.contains("Overridden: 100 of the 290"), "{said}");
 
     // Another library of the server: guarded, too, and no reason to leave out the rest.
     let owner = sql(&host, "SELECT id FROM \"user\"");
@@ -149,7 +159,7 @@ fn a_wrong_tree_never_reaches_a_scan_and_a_right_one_does_once() {
     let before = scans(&host);
     let said = host.fails(3, "photos-agent immich scan");
     assert!(
-        said.out.contains("iCloud anna: 0 of 190") && said.out.contains("the server cannot read /mnt/nas"),
+        said.out.contains("iCloud anna: 0 of 220") && said.out.contains("the server cannot read /mnt/nas"),
         "{}",
         said.all()
     );
@@ -157,6 +167,22 @@ fn a_wrong_tree_never_reaches_a_scan_and_a_right_one_does_once() {
     host.fails(3, "photos-agent immich scan nobody");
     host.ok("systemctl stop immich-server photos.target");
     host.fails(3, scan);
+}
+
+/// A folder that root alone may enter: the server has lost what lets it pass permissions by.
+fn the_server_may_see_less(host: &Host, scan: &str) {
+    let drop_in = "/etc/containers/systemd/photos-agent/immich-server.container.d/60-less.conf";
+    host.write(drop_in, "[Container]\nAddCapability=\nAddCapability=CHOWN FOWNER\n");
+    let folder = format!("{ICLOUD}/anna/2026/01");
+    host.ok(&format!("chown 1234 {folder} && chmod 0700 {folder} && systemctl daemon-reload"));
+    restart_server(host);
+    refused(
+        host,
+        &format!("{scan} --force"),
+        &["the server does not see 300 of 300 files that are there", "/external/icloud/anna/2026/01/IMG_"],
+    );
+    host.ok(&format!("chown 0 {folder} && chmod 0755 {folder} && rm {drop_in} && systemctl daemon-reload"));
+    restart_server(host);
 }
 
 /// Jobs of a scan that was allowed for another tree: none is worked off by the next server. A deletion that somebody has asked for is.
@@ -228,6 +254,7 @@ fn a_key_and_a_library_are_made_once_and_own_scans_stay_off() {
     assert_eq!(sql(&host, "SELECT count(*) FROM api_key"), "1");
     assert_eq!(sql(&host, "SELECT count(*) FROM session"), "0");
 
+    one_accounts_mistake_is_its_own(&host);
     a_file_is_the_operators(&host);
     own_scans_stay_off(&host);
     missed_work_is_queued_once(&host);
@@ -245,6 +272,24 @@ fn secrets_are_nowhere(host: &Host) {
         ));
         assert_eq!(found.out, "", "{secret}");
     }
+}
+
+/// A second account, of somebody whom Immich does not know.
+fn one_accounts_mistake_is_its_own(host: &Host) {
+    let file = "/etc/photos-agent/config.d/60-ben.toml";
+    let ben =
+        "[[icloud.account]]\nname = \"ben\"\napple_id = \"ben@example.org\"\nlibrary_owner = \"nobody@example.org\"\n";
+    host.write(file, ben);
+    host.ok("photos-agent apply");
+    let said = host.fails(3, "photos-agent immich setup").err;
+    for told in ["ben: the iCloud account ben", "nobody@example.org", "seen to: anna", "next: make this user in Immich"]
+    {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    host.ok("photos-agent immich scan anna");
+    let said = host.fails(3, "photos-agent immich scan ben").err;
+    assert_eq!(said.matches("make this user in Immich").count(), 1, "{said}");
+    host.ok(&format!("rm {file} && photos-agent apply"));
 }
 
 /// Immich's configuration is a file: nothing is scanned while that has own scans on, and nobody writes into it.

@@ -278,3 +278,23 @@ async fn newer(
     }
     Ok(newer)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_restore_says_whose_scan_it_waits_for_and_how_that_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scan.lock");
+        let _scan = lock::take(&path, "photos-agent immich scan anna", Duration::ZERO).await.unwrap();
+        let held = lock::take(&path, "photos-agent restore", Duration::ZERO).await.unwrap_err();
+        let ApplyError::Refused(refusals) = while_scanning(held) else { panic!("no refusal") };
+        let said = format!("{} next: {}", refusals[0], refusals[0].remedy);
+        for told in ["photos-agent immich scan anna (pid ", "has Immich scan a library", "next: wait", "Job Queues"] {
+            assert!(said.contains(told), "{told}: {said}");
+        }
+    }
+}

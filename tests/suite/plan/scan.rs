@@ -1,7 +1,7 @@
 //! When a library is scanned, and what a person may override.
 
 use photos_agent::model::{MaxMissing, SubvolumeUuid};
-use photos_agent::plan::scan::{Mounted, Obstacle, Seen, Sentinel, Tree, from_hex, import_path_of, obstacles};
+use photos_agent::plan::scan::{Mounted, Obstacle, Sample, Seen, Sentinel, Tree, from_hex, import_path_of, obstacles};
 use proptest::prelude::*;
 
 use super::said;
@@ -77,7 +77,7 @@ fn what_nobody_may_override_and_what_a_person_may() {
     fn tree(seen: &mut Seen) -> &mut Tree {
         &mut seen.trees[0]
     }
-    let table: [(Change, &str, bool); 14] = [
+    let table: [(Change, &str, bool); 15] = [
         (|seen| seen.trees.clear(), "the library has no import path", false),
         (
             |seen| tree(seen).unreadable = Some("gone".into()),
@@ -132,6 +132,11 @@ fn what_nobody_may_override_and_what_a_person_may() {
             },
             "11 of the 1005 files that Immich knows are missing, and 10 may be; /a, /b, /c",
             true,
+        ),
+        (
+            |seen| seen.sample = Sample { looked_for: 900, unseen: 1, example: Some("/a/b.jpg".into()) },
+            "the server does not see 1 of 900 files that are there, like /a/b.jpg",
+            false,
         ),
         (|seen| seen.is_paused = true, "the queue of scans is paused", false),
     ];
@@ -241,10 +246,14 @@ fn any_tree() -> impl Strategy<Value = Tree> {
 
 fn any_seen() -> impl Strategy<Value = Seen> {
     let trees = prop::collection::vec(any_tree(), 0..4);
-    (trees, prop_oneof![Just(0u64), 0u64..5000], any::<bool>()).prop_map(|(trees, outside, is_paused)| Seen {
+    let outside = prop_oneof![Just(0u64), 0u64..5000];
+    let sample =
+        prop_oneof![Just(0u64), 0u64..100].prop_map(|unseen| Sample { looked_for: 100, unseen, example: None });
+    (trees, outside, sample, any::<bool>()).prop_map(|(trees, outside, sample, is_paused)| Seen {
         trees,
         outside,
         examples: Vec::new(),
+        sample,
         is_paused,
     })
 }
@@ -253,7 +262,7 @@ fn any_seen() -> impl Strategy<Value = Seen> {
 fn any_counts() -> impl Strategy<Value = Seen> {
     any_seen().prop_map(|seen| {
         let plain = |tree: Tree| Tree { unreadable: None, subvolume: None, sentinel: None, ..tree };
-        Seen { trees: seen.trees.into_iter().map(plain).collect(), is_paused: false, ..seen }
+        Seen { trees: seen.trees.into_iter().map(plain).collect(), is_paused: false, sample: Sample::default(), ..seen }
     })
 }
 
@@ -262,7 +271,7 @@ proptest! {
     #[test]
     fn a_wrong_tree_is_never_scanned(seen in any_seen(), force: bool) {
         if obstacles(&seen, max_missing(), force).is_empty() {
-            prop_assert!(!seen.trees.is_empty());
+            prop_assert!(!seen.trees.is_empty() && seen.sample.unseen == 0);
             for tree in &seen.trees {
                 prop_assert!(tree.unreadable.is_none());
                 if let Some(mounted) = &tree.subvolume {
