@@ -164,12 +164,10 @@ struct Listening<'a> {
 /// What systemd's words for the end of a start and for that of the unit come to.
 fn judge(job: Option<&str>, unit: &str) -> Ended {
     match (job, unit) {
-        // By another job: somebody stops the unit, or all units.
-        (Some("canceled"), _) => Ended::Stopped,
         // What the unit says is of the start before, where a condition was not met.
         (Some("done"), _) | (None, "success") => Ended::Well,
-        // Not well, and yet the unit has nothing to complain of; or a signal of somebody's.
-        (_, "success" | "signal") => Ended::Stopped,
+        // Another job took its place, or the unit has nothing to complain of, or a signal ended it: somebody stopped it.
+        (Some("canceled"), _) | (_, "success" | "signal") => Ended::Stopped,
         (_, "exit-code") => Ended::Badly,
         _ => Ended::Killed,
     }

@@ -161,16 +161,17 @@ async fn tries(place: &Place<'_>, full: bool, news: &mut dyn FnMut(News<'_>)) ->
     let (mut counts, mut tries, mut full, mut renewal) = (SyncCounts::default(), 0, full, Renewal::default());
     loop {
         tries += 1;
-        let mut result = match renewal.have_session(place).await? {
-            Some(result) => result,
-            None => {
-                let (result, moved, ended) = once(place, full, news).await?;
-                counts = sum(&counts, &moved);
-                if ended == Ended::Stopped {
-                    return Ok((result, counts, full));
-                }
-                result
+        let mut began = false;
+        let mut result = if let Some(result) = renewal.have_session(place).await? {
+            result
+        } else {
+            let (result, moved, ended) = once(place, full, news).await?;
+            counts = sum(&counts, &moved);
+            if ended == Ended::Stopped {
+                return Ok((result, counts, full));
             }
+            began = true;
+            result
         };
         if result == SyncResult::SessionExpired {
             match renewal.renew(place, result).await? {
@@ -180,7 +181,7 @@ async fn tries(place: &Place<'_>, full: bool, news: &mut dyn FnMut(News<'_>)) ->
         }
         let Some(wait) = plan::again_in(&result, tries) else { return Ok((result, counts, full)) };
         // What did not come may lie behind what did.
-        full = true;
+        full |= began;
         news(News::Again(&result, wait));
         tokio::select! {
             () = place.interrupt.wait() => return Ok((SyncResult::CutOff, counts, full)),

@@ -69,7 +69,9 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
         Login::Failed(result) => {
             Output::complain(&format!("error: {}; the session is as it was", told(&result)));
             if let SyncResult::Unknown { said } = &result {
-                said.iter().for_each(|line| Output::complain(&format!("    {line}")));
+                for line in said {
+                    Output::complain(&format!("    {line}"));
+                }
             }
             Output::complain(&format!("  next: {}", next(&result, name)));
             return Ok(ExitCode::FAILURE);
