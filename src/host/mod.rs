@@ -11,6 +11,7 @@ pub mod generator;
 pub mod holders;
 pub mod hook;
 pub mod immich;
+pub mod interrupt;
 mod ioctl;
 pub mod journal;
 pub mod kernel;

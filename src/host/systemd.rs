@@ -134,6 +134,12 @@ impl Systemd {
         Ok(states.into_iter().filter_map(|(name, state)| Some((name.parse().ok()?, state))).collect())
     }
 
+    /// Whether a condition of the unit kept its last start from happening. The job of such a start is `done`.
+    pub async fn was_held_off(&self, unit: &UnitName) -> Result<bool, SystemdError> {
+        let met = self.value(unit, UNIT_INTERFACE, "ConditionResult").await?;
+        Ok(bool::try_from(&met).is_ok_and(|met| !met))
+    }
+
     /// A property that is text, of a unit; none where the unit has no such property.
     pub(super) async fn property(
         &self,

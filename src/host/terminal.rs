@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::openpty;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use tokio::sync::mpsc;
@@ -69,6 +70,10 @@ impl Terminal {
 /// Both sides of a new terminal that passes everything on as it is: the one in the container does the rest.
 fn pair() -> io::Result<(File, File)> {
     let pair = openpty(None, None)?;
+    // No other program that is started meanwhile: it would keep the terminal open, and could read what is typed.
+    for side in [&pair.master, &pair.slave] {
+        fcntl(side, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    }
     let mut modes = tcgetattr(&pair.slave)?;
     cfmakeraw(&mut modes);
     tcsetattr(&pair.slave, SetArg::TCSANOW, &modes)?;
@@ -93,6 +98,15 @@ mod tests {
         }
         assert!(said.contains("[me]"), "{said:?}");
         assert_eq!(terminal.end(Duration::from_secs(60)).await.unwrap().code(), Some(7));
+    }
+
+    #[test]
+    fn no_other_program_gets_either_side() {
+        let (ours, its) = pair().unwrap();
+        for side in [&ours, &its] {
+            let flags = fcntl(side, FcntlArg::F_GETFD).unwrap();
+            assert!(FdFlag::from_bits_truncate(flags).contains(FdFlag::FD_CLOEXEC));
+        }
     }
 
     #[tokio::test]

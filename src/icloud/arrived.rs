@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::host::interrupt::Interrupt;
 use crate::host::subvolume::{self, Identity};
 use crate::icloud::whole::{Verdict, judge};
 use crate::icloud::{IcloudError, failed};
@@ -47,6 +48,7 @@ pub(super) fn look(
     account: &AccountName,
     record: &AccountRecord,
     torn: bool,
+    interrupt: &Interrupt,
 ) -> Result<Arrived, IcloudError> {
     let Some(identity) = subvolume::identify(subvolume)? else { return Ok(Arrived::default()) };
     let new = subvolume::made_since(subvolume, unseen(record.looked.as_ref(), &identity), MOST)?;
@@ -57,6 +59,10 @@ pub(super) fn look(
     };
     let mut arrived = Arrived::default();
     for path in new {
+        if interrupt.has_come() {
+            // Whoever looks next begins where this one did.
+            return Err(IcloudError::Interrupted);
+        }
         let Ok(inside) = path.strip_prefix(account.as_str()) else { continue };
         let whole = subvolume.join(&path);
         if is_hidden(inside) {

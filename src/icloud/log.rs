@@ -21,8 +21,12 @@ pub enum Ended {
     Well,
     /// By itself, and not.
     Badly,
-    /// By somebody else: stopped, killed, out of time.
+    /// By something else: out of memory, out of time.
     Killed,
+    /// By somebody who wants it so.
+    Stopped,
+    /// It was never begun: a condition of its unit was not met.
+    HeldOff,
 }
 
 /// What has been read so far.
@@ -143,8 +147,12 @@ impl Reading {
         match (ended, verdict) {
             // What decides is said before an end that is one of its kind.
             (Ended::Well | Ended::Badly, Some(verdict)) => verdict.clone(),
-            (Ended::Killed, Some(verdict)) if verdict.mends() == crate::model::icloud::Mends::Login => verdict.clone(),
-            (Ended::Killed, _) => SyncResult::CutOff,
+            (Ended::Killed | Ended::Stopped, Some(verdict))
+                if verdict.mends() == crate::model::icloud::Mends::Login =>
+            {
+                verdict.clone()
+            }
+            (Ended::Killed | Ended::Stopped | Ended::HeldOff, _) => SyncResult::CutOff,
             (Ended::Well, _) if self.at_end && self.counts.failed + self.unwritten == 0 => SyncResult::Done,
             (Ended::Well, _) if self.at_end => {
                 SyncResult::Partly { failed: self.counts.failed.max(self.unwritten), cut: 0 }

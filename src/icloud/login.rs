@@ -3,6 +3,7 @@
 //! A password is typed once. icloudpd asks its terminal and nothing else, so that a wrong one fails at once; where it asks
 //! again all the same, it is ended: what is tried too often locks an account.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -10,10 +11,13 @@ use jiff::Timestamp;
 
 use crate::config::Account;
 use crate::host::Host;
+use crate::host::interrupt::Interrupt;
 use crate::host::terminal::Terminal;
 use crate::icloud::log::{Ended, Reading};
-use crate::icloud::{Cookies, IcloudError, claim, remember};
+use crate::icloud::{Cookies, IcloudError, claim, password_name, refuse_other, remember};
+use crate::model::AccountName;
 use crate::model::icloud::SyncResult;
+use crate::record::Kept;
 use crate::stack::DesiredAccount;
 
 /// Longest login: somebody has to find the device that shows the code.
@@ -43,26 +47,71 @@ pub enum Login {
     Done(crate::icloud::jar::Session),
     /// There is none that is new, and the old one is as it was.
     Failed(SyncResult),
-    /// Whoever was asked did not answer.
-    GivenUp,
+    /// It was ended before its end, and nothing is said of session or password.
+    GivenUp(GivenUp),
 }
 
-/// Signs in. `web`: the code is asked for on icloudpd's own page instead, on this port of loopback.
+/// Who ended a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// Whoever was asked, for a code or once more for the password, by no answer.
+    Asked,
+    /// Time.
+    Late,
+    /// A signal.
+    Interrupted,
+}
+
+/// How somebody wants to sign in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish {
+    /// The code is asked for on icloudpd's own page instead, on this port of loopback.
+    pub web: Option<u16>,
+    /// The library in the folder is that of this Apple ID, whatever its name was before.
+    pub new_apple_id: bool,
+}
+
+/// Signs in. A password that is kept is none any more: whoever has one that is good puts it there ([`keep_password`]).
 pub async fn login(
     host: &Host,
     account: &Account,
     desired: &DesiredAccount,
-    web: Option<u16>,
+    wish: Wish,
     asks: &mut dyn Asks,
 ) -> Result<Login, IcloudError> {
     let _claim = claim(&host.root, &account.name, "photos-agent icloud login").await?;
+    let interrupt = Interrupt::listen().map_err(IcloudError::Signals)?;
     crate::icloud::sync::refuse_running(host, desired).await?;
+    if !wish.new_apple_id {
+        refuse_other(&host.root, account, desired)?;
+    }
     // From nothing: what is known of a browser is good for as long as it was, and not a day longer.
-    let login = sign_in(host, account, desired, web, false, asks).await?;
+    let login = sign_in(host, account, desired, wish.web, false, &interrupt, asks).await?;
     if let Login::Done(_) = login {
-        remember(&host.root, &account.name, |record| record.login = Some(Timestamp::now())).await?;
+        remember(&host.root, &account.name, |record| {
+            record.login = Some(Timestamp::now());
+            record.kept = None;
+            if wish.new_apple_id {
+                record.apple_id = Some(account.apple_id.clone());
+            }
+        })
+        .await?;
     }
     Ok(login)
+}
+
+/// Whether a password of the account is in Podman's store.
+pub async fn has_password(host: &Host, account: &AccountName) -> Result<bool, IcloudError> {
+    let stored = host.podman.observe(&BTreeSet::new()).await?.secrets;
+    Ok(password_name(account).is_some_and(|name| stored.contains_key(name.as_str())))
+}
+
+/// Keeps a password that Apple has just taken, in place of the one that was kept. Whoever calls this has the lock of the host.
+pub async fn keep_password(host: &Host, account: &Account, password: String) -> Result<(), IcloudError> {
+    let Some(name) = password_name(&account.name) else { return Ok(()) };
+    host.podman.replace_secret(&name, password.into_bytes()).await?;
+    let kept = Kept { apple_id: account.apple_id.clone(), refused: false };
+    remember(&host.root, &account.name, |record| record.kept = Some(kept)).await
 }
 
 /// The same for whoever has claimed the account.
@@ -72,6 +121,7 @@ pub(super) async fn sign_in(
     desired: &DesiredAccount,
     web: Option<u16>,
     known: bool,
+    interrupt: &Interrupt,
     asks: &mut dyn Asks,
 ) -> Result<Login, IcloudError> {
     let cookies = Cookies::new(host.root.join(desired.cookies.as_path()), &account.apple_id);
@@ -86,8 +136,8 @@ pub(super) async fn sign_in(
     };
     let ended = tokio::select! {
         ended = talk => ended,
-        _ = tokio::signal::ctrl_c() => Ok(Login::GivenUp),
-        () = tokio::time::sleep(LIFE) => Ok(Login::GivenUp),
+        () = interrupt.wait() => Ok(Login::GivenUp(GivenUp::Interrupted)),
+        () = tokio::time::sleep(LIFE) => Ok(Login::GivenUp(GivenUp::Late)),
     };
     // Whatever became of it: a container that waits for a code would wait on.
     let removed = host.podman.remove_container(&name).await;
@@ -180,7 +230,7 @@ impl Dialogue<'_> {
                 self.line.clear();
             }
             if self.given_up {
-                return Ok(Login::GivenUp);
+                return Ok(Login::GivenUp(GivenUp::Asked));
             }
         }
         let status = terminal.end(END).await?;

@@ -5,30 +5,37 @@
 
 mod arrived;
 mod code;
+mod follow;
 pub mod jar;
 pub mod log;
 mod login;
+mod place;
+mod renew;
 mod session;
 mod sync;
+mod unfinished;
 pub mod whole;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use crate::config::{Account, Settings};
-use crate::host::files::FileError;
+use crate::host::files::{self, FileError};
 use crate::host::lock::{self, Lock, LockError};
 use crate::host::podman::PodmanError;
 use crate::host::process::ProcessError;
 use crate::host::storage::StorageError;
 use crate::host::systemd::SystemdError;
-use crate::model::{AccountName, Refusal, Root, Subvolume};
+use crate::model::{AccountName, Refusal, Root, SecretName, Subvolume};
 use crate::plan;
 use crate::record::{AccountRecord, RecordError, icloud, set_icloud};
+use crate::stack::{DesiredAccount, icloudpd};
 
-pub use login::{Asks, Login, login};
+pub use login::{Asks, GivenUp, Login, Wish, has_password, keep_password, login};
 pub use session::{Cookies, SessionError};
 pub use sync::{News, sync};
 
@@ -73,6 +80,12 @@ pub enum IcloudError {
         #[source]
         source: std::io::Error,
     },
+    /// A signal, before anything came of it.
+    #[error("it was ended before its end")]
+    Interrupted,
+    /// Signals cannot be listened for.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
     /// The terminal of the program that signs in.
     #[error("cannot talk to icloudpd")]
     Terminal(#[source] std::io::Error),
@@ -84,16 +97,57 @@ const RUN: &str = "/run/photos-agent";
 /// How long two accounts wait for each other to write down what they know.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long somebody waits for an account: who only asks whether it is at work has it for a moment.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// An account is one run's, or one login's, at a time.
 async fn claim(root: &Root, account: &AccountName, who: &str) -> Result<Lock, IcloudError> {
-    let path = root.join(format!("{RUN}/icloud-{account}.lock"));
-    lock::take(&path, who, Duration::ZERO).await.map_err(|error| match error {
+    lock::take(&claim_path(root, account), who, MOMENT).await.map_err(|error| match error {
         LockError::Held { holder, .. } => {
             let why = format!("{holder} is at work on it");
             Refusal::new(format!("iCloud account {account}"), why, "photos-agent icloud status").into()
         }
         other @ LockError::Io { .. } => other.into(),
     })
+}
+
+fn claim_path(root: &Root, account: &AccountName) -> PathBuf {
+    root.join(format!("{RUN}/icloud-{account}.lock"))
+}
+
+/// Whether a run or a login of the account is under way.
+pub fn is_at_work(root: &Root, account: &AccountName) -> bool {
+    lock::holder(&claim_path(root, account)).is_some()
+}
+
+/// The name of the secret that a kept password is.
+fn password_name(account: &AccountName) -> Option<SecretName> {
+    format!("photos-icloud-{account}").parse().ok()
+}
+
+/// The options of a run, as a short hash: with others, more may be wanted than what a run finds that ends at what is there.
+fn options(account: &Account) -> String {
+    let mut hash = Sha256::new();
+    for word in icloudpd::arguments(account) {
+        hash.update(word.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(8).fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Refuses an account whose folder has the pictures of another one at Apple.
+fn refuse_other(root: &Root, account: &Account, desired: &DesiredAccount) -> Result<(), IcloudError> {
+    let record = recall(root, &account.name)?;
+    let Some(refusal) = plan::sync::refuse_other_apple_id(&account.name, record.apple_id.as_ref(), &account.apple_id)
+    else {
+        return Ok(());
+    };
+    let is_picture = |name: &String| !name.starts_with('.');
+    let is_filled = files::list(&root.join(desired.photos.as_path()))?.iter().any(is_picture);
+    if is_filled { Err(refusal.into()) } else { Ok(()) }
 }
 
 /// The session of an account; none where nobody has signed in.

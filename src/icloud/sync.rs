@@ -3,31 +3,32 @@
 //! It takes hours, so it holds no lock but that of its account. An operation that stops the stack stops the container, too, and
 //! the run is one that was cut off.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
+use crate::apply;
 use crate::config::Account;
-use crate::host::journal::Follow;
+use crate::host::interrupt::Interrupt;
 use crate::host::systemd::Verb;
-use crate::host::{Host, files, storage};
-use crate::icloud::arrived::{self, Arrived};
-use crate::icloud::log::{Ended, Reading};
-use crate::icloud::login::{Asks, Login, sign_in};
-use crate::icloud::{Cookies, IcloudError, claim, failed, recall, remember};
-use crate::model::icloud::{SENTINEL, SyncCounts, SyncResult};
-use crate::model::{ActiveState, Refusal, SecretName};
+use crate::host::{Host, files, lock};
+use crate::icloud::log::Ended;
+use crate::icloud::place::Place;
+use crate::icloud::renew::Renewal;
+use crate::icloud::{IcloudError, claim, options, recall, refuse_other, remember, unfinished};
+use crate::model::icloud::{SyncCounts, SyncResult};
+use crate::model::{ActiveState, Refusal, layout};
+use crate::observe::chain;
 use crate::plan::sync as plan;
-use crate::record::{AccountRecord, Run};
-use crate::stack::{DesiredAccount, icloudpd};
+use crate::record::{AccountRecord, Generations, Pending, Run};
+use crate::stack::DesiredAccount;
 
-/// How often the journal is read, and a stop is looked for.
+/// How often an operation that is under way is looked for.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// So often between two times that all is brought to the disk.
-const LOOKS_A_COMMIT: u32 = 30;
+/// How long a run waits for one.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// What is told while it runs.
 #[derive(Debug, Clone)]
@@ -48,283 +49,212 @@ pub async fn sync(
     news: &mut dyn FnMut(News<'_>),
 ) -> Result<Run, IcloudError> {
     let _claim = claim(&host.root, &account.name, "photos-agent icloud sync").await?;
-    refuse_running(host, desired).await?;
-    let place = Place::new(host, account, desired);
-    place.refuse_missing()?;
+    // A container goes on by itself: whoever ends us has to end it, too.
+    let interrupt = Interrupt::listen().map_err(IcloudError::Signals)?;
     let record = recall(&host.root, &account.name)?;
+    if record.begun.is_some() {
+        stop_orphan(host, desired).await?;
+    }
+    refuse_running(host, desired).await?;
+    let place = Place::new(host, account, desired, interrupt);
+    place.refuse_missing()?;
+    refuse_other(&host.root, account, desired)?;
     if let Some(refusal) = plan::refuse_turned_away(&account.name, record.turned_away()) {
         return Err(refusal.into());
     }
-    let (cut_off, went_back) = (record.begun.is_some(), arrived::went_back(&place.subvolume, record.looked.as_ref())?);
-    // Before the look: whoever is cut off after it must not take this tree for one that was gone through.
+    wait_for_operation(&place).await?;
     let begun = Timestamp::now();
-    remember(&host.root, &account.name, |record| record.begun = Some(begun)).await?;
-    if cut_off || went_back {
-        // The run before was cut off, perhaps with the host, or the tree is an earlier one: what is there is looked at before
-        // icloudpd takes it for good.
-        place.look(host, account, &record, cut_off).await?;
-    }
-    let before: Vec<_> = record.runs.iter().map(|run| (run.result.clone(), run.full)).collect();
-    let full = cut_off || went_back || plan::is_full(account.until_found, &before);
-    let (result, counts, full) = match place.have_session(host, account, desired).await? {
-        Some(result) => (result, SyncCounts::default(), full),
-        None => place.tries(host, account, desired, full, news).await?,
-    };
-    if result.is_fit() {
-        place.cookies.keep()?;
-    }
+    let full = begin(&place, &record, begun).await?;
+    let (result, counts, full) = tries(&place, full, news).await?;
     let run = Run { at: begun, ended: Timestamp::now(), full, result, counts };
     remember(&host.root, &account.name, |record| record.add(run.clone())).await?;
+    // What follows is a convenience, and no reason to take back what was written down.
+    let aside = if run.result.is_fit() { place.cookies.keep() } else { Ok(()) };
+    aside.unwrap_or_else(|error| place.warn(&error));
+    if run.result != SyncResult::CutOff {
+        unfinished::end(&host.root, desired).unwrap_or_else(|error| place.warn(&error));
+    }
     Ok(run)
+}
+
+/// Writes down that it begins, and looks at what is there where nobody has. Returns whether it goes through everything.
+async fn begin(place: &Place<'_>, record: &AccountRecord, begun: Timestamp) -> Result<bool, IcloudError> {
+    let (account, root) = (place.account, &place.host.root);
+    let (torn, went_back, options) = (record.begun.is_some(), place.went_back(record)?, options(account));
+    // Before the look: whoever is cut off after it must not take this tree for one that was gone through.
+    remember(root, &account.name, |record| {
+        record.begun = Some(begun);
+        record.options = Some(options.clone());
+        record.apple_id = Some(account.apple_id.clone());
+    })
+    .await?;
+    unfinished::begin(root, place.desired)?;
+    let stopped = record.runs.first().is_some_and(|run| run.result == SyncResult::CutOff);
+    if torn || went_back || stopped {
+        // The run before was cut off, perhaps with the host, or the tree is an earlier one: what is there is looked at before
+        // icloudpd takes it for good.
+        place.look(record, torn).await?;
+    }
+    let before: Vec<_> = record.runs.iter().map(|run| (run.result.clone(), run.full)).collect();
+    let others = record.options.as_ref() != Some(&options);
+    Ok(torn || went_back || others || plan::is_full(account.until_found, &before))
 }
 
 /// Refuses while its container is at work: one that an agent started that is gone.
 pub(super) async fn refuse_running(host: &Host, desired: &DesiredAccount) -> Result<(), IcloudError> {
-    let states = host.systemd().await?.units(std::slice::from_ref(&desired.run)).await?;
-    let active = states.get(&desired.run).map(|state| state.active);
-    if matches!(active, None | Some(ActiveState::Inactive | ActiveState::Failed)) {
+    if !is_running(host, desired).await? {
         return Ok(());
     }
     let what = format!("iCloud account {}", desired.name);
     Err(Refusal::new(what, "a run is under way", format!("wait for it, or: systemctl stop {}", desired.run)).into())
 }
 
-/// Where the pictures and the session of an account lie.
-struct Place {
-    account: String,
-    subvolume: PathBuf,
-    photos: PathBuf,
-    cookies: Cookies,
+async fn is_running(host: &Host, desired: &DesiredAccount) -> Result<bool, IcloudError> {
+    let states = host.systemd().await?.units(std::slice::from_ref(&desired.run)).await?;
+    let active = states.get(&desired.run).map(|state| state.active);
+    Ok(!matches!(active, None | Some(ActiveState::Inactive | ActiveState::Failed)))
 }
 
-impl Place {
-    fn new(host: &Host, account: &Account, desired: &DesiredAccount) -> Self {
-        let photos = host.root.join(desired.photos.as_path());
-        let subvolume = photos.parent().map(PathBuf::from).unwrap_or_default();
-        let cookies = Cookies::new(host.root.join(desired.cookies.as_path()), &account.apple_id);
-        Self { account: account.name.to_string(), subvolume, photos, cookies }
-    }
-
-    /// A folder that is not the right one would be filled with everything once more.
-    fn refuse_missing(&self) -> Result<(), IcloudError> {
-        let what = format!("iCloud account {}", self.account);
-        let no = |why: String, remedy: &str| Err(Refusal::new(what.clone(), why, remedy).into());
-        if arrived::moment(&self.subvolume)?.is_none() {
-            let why = format!("{} is not there, or no subvolume: is its disk mounted?", self.subvolume.display());
-            return no(why, "photos-agent doctor");
-        }
-        if !files::is_there(&self.photos.join(SENTINEL))? {
-            let why = format!("{} does not have the file {SENTINEL} that says whose it is", self.photos.display());
-            return no(why, "photos-agent plan");
-        }
-        if !self.has_room()? {
-            let why = format!("the disk of {} has less than {} MiB left", self.photos.display(), plan::ROOM >> 20);
-            return no(why, "photos-agent snapshot prune, or free space otherwise");
-        }
-        Ok(())
-    }
-
-    fn has_room(&self) -> Result<bool, IcloudError> {
-        let space = storage::space(&self.subvolume)?;
-        // Of a small disk, a twentieth.
-        Ok(space.free >= plan::ROOM.min(space.total / 20))
-    }
-
-    /// Makes sure of a session: none where there is one, else why not.
-    async fn have_session(
-        &self,
-        host: &Host,
-        account: &Account,
-        desired: &DesiredAccount,
-    ) -> Result<Option<SyncResult>, IcloudError> {
-        if self.cookies.bring_back()? {
-            tracing::warn!(account = self.account, "the session was torn; the last good one was put back");
-        }
-        let session = self.cookies.session().unwrap_or_else(|error| {
-            tracing::warn!(account = self.account, "{}", crate::observe::chain(&error));
-            None
-        });
-        if session.is_some_and(|session| session.good_until() > Timestamp::now()) {
-            return Ok(None);
-        }
-        self.renew(host, account, desired, SyncResult::SessionExpired).await
-    }
-
-    /// Signs in once with the password, where one is kept: none where that went well, else `why` or what came of it.
-    async fn renew(
-        &self,
-        host: &Host,
-        account: &Account,
-        desired: &DesiredAccount,
-        why: SyncResult,
-    ) -> Result<Option<SyncResult>, IcloudError> {
-        let name: Option<SecretName> = format!("photos-icloud-{}", account.name).parse().ok();
-        let Some(name) = name else { return Ok(Some(why)) };
-        let Some(password) = host.podman.secret_value(&name).await? else { return Ok(Some(why)) };
-        match sign_in(host, account, desired, None, true, &mut Kept(password)).await? {
-            Login::Done(_) => Ok(None),
-            Login::Failed(result) => Ok(Some(result)),
-            // It was asked for a code.
-            Login::GivenUp => Ok(Some(SyncResult::CodeNeeded)),
-        }
-    }
-
-    async fn tries(
-        &self,
-        host: &Host,
-        account: &Account,
-        desired: &DesiredAccount,
-        full: bool,
-        news: &mut dyn FnMut(News<'_>),
-    ) -> Result<(SyncResult, SyncCounts, bool), IcloudError> {
-        let (mut counts, mut tries, mut renewed, mut full) = (SyncCounts::default(), 0, false, full);
-        loop {
-            tries += 1;
-            let (mut result, moved) = self.once(host, account, desired, full, news).await?;
-            counts = SyncCounts {
-                found: moved.found.or(counts.found),
-                downloaded: counts.downloaded + moved.downloaded,
-                failed: moved.failed,
-                cut: moved.cut,
-                bytes: counts.bytes + moved.bytes,
-            };
-            if result == SyncResult::SessionExpired && !renewed {
-                renewed = true;
-                match self.renew(host, account, desired, result).await? {
-                    None => continue,
-                    Some(other) => result = other,
-                }
-            }
-            let Some(wait) = plan::again_in(&result, tries) else { return Ok((result, counts, full)) };
-            // What did not come may lie behind what did.
-            full = true;
-            news(News::Again(&result, wait));
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    /// One start of the container.
-    async fn once(
-        &self,
-        host: &Host,
-        account: &Account,
-        desired: &DesiredAccount,
-        full: bool,
-        news: &mut dyn FnMut(News<'_>),
-    ) -> Result<(SyncResult, SyncCounts), IcloudError> {
-        let file = host.root.join(icloudpd::run_file(&account.name).as_path());
-        let until = if full { String::new() } else { format!("--until-found={}", account.until_found) };
-        files::write(&file, &format!("PODMAN_OPTIONS=\nICLOUDPD_OPTIONS={until}\n"), 0o600)?;
-        let ended = self.follow(host, account, desired, news).await;
-        // Without it, nobody starts the container by accident.
-        files::remove(&file)?;
-        let (reading, ended) = ended?;
-        let record = recall(&host.root, &account.name)?;
-        let arrived = self.look(host, account, &record, false).await?;
-        let mut counts = reading.counts();
-        (counts.cut, counts.bytes) = (arrived.cut, arrived.bytes);
-        let result = match reading.result(ended, self.has_room()?) {
-            SyncResult::Done if arrived.cut > 0 => SyncResult::Partly { failed: 0, cut: arrived.cut },
-            SyncResult::Partly { failed, .. } => SyncResult::Partly { failed, cut: arrived.cut },
-            other => other,
-        };
-        Ok((result, counts))
-    }
-
-    /// Starts the container and listens until it has ended.
-    async fn follow(
-        &self,
-        host: &Host,
-        account: &Account,
-        desired: &DesiredAccount,
-        news: &mut dyn FnMut(News<'_>),
-    ) -> Result<(Reading, Ended), IcloudError> {
+/// Ends a container that goes on though the agent that started it is gone: nobody reads what it says.
+async fn stop_orphan(host: &Host, desired: &DesiredAccount) -> Result<(), IcloudError> {
+    if is_running(host, desired).await? {
+        tracing::warn!(unit = desired.run.as_str(), "nobody reads what this run says any more: it is stopped");
         let systemd = host.systemd().await?;
-        let mut journal = Follow::new(&desired.run).await?;
-        let mut reading = Reading::default();
-        let mut silent = |_: crate::host::systemd::JobNews<'_>| {};
-        let job = systemd.run_jobs(Verb::Start, std::slice::from_ref(&desired.run), &mut silent);
-        tokio::pin!(job);
-        let mut looks = 0_u32;
-        let results = loop {
-            tokio::select! {
-                results = &mut job => break results?,
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            listen(&mut journal, &mut reading, false, news).await?;
-            looks += 1;
-            if looks.is_multiple_of(LOOKS_A_COMMIT) {
-                self.commit(host, account).await?;
-            }
-        };
-        listen(&mut journal, &mut reading, true, news).await?;
-        let done = results.first().is_some_and(|job| job.result == "done");
-        if done {
-            return Ok((reading, Ended::Well));
-        }
-        let states = systemd.units(std::slice::from_ref(&desired.run)).await?;
-        let by_itself = states.get(&desired.run).is_some_and(|state| state.result == "exit-code");
-        Ok((reading, if by_itself { Ended::Badly } else { Ended::Killed }))
-    }
-
-    /// Brings all that came to the disk, and writes down up to where that is so.
-    async fn commit(&self, host: &Host, account: &Account) -> Result<(), IcloudError> {
-        files::commit(&self.subvolume).await?;
-        let synced = arrived::moment(&self.subvolume)?;
-        remember(&host.root, &account.name, |record| record.synced = synced).await
-    }
-
-    /// Looks at what came since the last look, when all of it is on the disk.
-    async fn look(
-        &self,
-        host: &Host,
-        account: &Account,
-        record: &AccountRecord,
-        torn: bool,
-    ) -> Result<Arrived, IcloudError> {
-        files::commit(&self.subvolume).await?;
-        let moment = arrived::moment(&self.subvolume)?;
-        let (subvolume, name, before) = (self.subvolume.clone(), account.name.clone(), record.clone());
-        let work = tokio::task::spawn_blocking(move || arrived::look(&subvolume, &name, &before, torn));
-        let arrived = work.await.map_err(|error| failed("look through", &self.photos)(error.into()))??;
-        files::commit(&self.subvolume).await?;
-        remember(&host.root, &account.name, |record| {
-            record.looked.clone_from(&moment);
-            record.synced = moment;
-        })
-        .await?;
-        Ok(arrived)
-    }
-}
-
-async fn listen(
-    journal: &mut Follow,
-    reading: &mut Reading,
-    all: bool,
-    news: &mut dyn FnMut(News<'_>),
-) -> Result<(), IcloudError> {
-    let mut moved = false;
-    for line in journal.lines(all).await? {
-        moved |= reading.take(&line);
-        news(News::Said(&line));
-    }
-    if moved {
-        news(News::Counts(&reading.counts()));
+        systemd.run_jobs(Verb::Stop, std::slice::from_ref(&desired.run), &mut |_| {}).await?;
     }
     Ok(())
 }
 
-/// The password that was kept. Nobody is there for a code.
-struct Kept(String);
-
-impl Asks for Kept {
-    fn password(&mut self) -> String {
-        std::mem::take(&mut self.0)
+/// Waits while somebody changes the stack: no container starts then. One that nobody is at work on any more is for a person.
+async fn wait_for_operation(place: &Place<'_>) -> Result<(), IcloudError> {
+    let root = &place.host.root;
+    let begun = Instant::now();
+    while let Some(refusal) = open_operation(place)? {
+        let is_at_work = lock::holder(&root.join(apply::LOCK)).is_some();
+        if !is_at_work && open_operation(place)?.is_some() || begun.elapsed() >= PATIENCE {
+            return Err(refusal.into());
+        }
+        tokio::select! {
+            () = place.interrupt.wait() => return Err(IcloudError::Interrupted),
+            () = tokio::time::sleep(LOOK) => {}
+        }
     }
+    Ok(())
+}
 
-    fn code<'a>(&'a mut self, _question: &'a str) -> BoxFuture<'a, Option<String>> {
-        Box::pin(std::future::ready(None))
+/// What holds off every container, as their units have it.
+fn open_operation(place: &Place<'_>) -> Result<Option<Refusal>, IcloudError> {
+    let root = &place.host.root;
+    let Some(open) = Pending::read(root)? else { return Ok(None) };
+    if files::is_there(&root.join(layout::RESOLVING))? {
+        return Ok(None);
     }
+    let remedy = open.remedy(Generations::new(root).last()?.as_ref());
+    let why = format!("{} is under way, or was begun and not ended", open.command);
+    Ok(Some(Refusal::new(format!("iCloud account {}", place.account.name), why, remedy)))
+}
 
-    fn hear(&mut self, _line: &str) {}
+/// What it came to, what it moved, and whether it went through everything.
+type Came = (SyncResult, SyncCounts, bool);
+
+async fn tries(place: &Place<'_>, full: bool, news: &mut dyn FnMut(News<'_>)) -> Result<Came, IcloudError> {
+    let (mut counts, mut tries, mut full, mut renewal) = (SyncCounts::default(), 0, full, Renewal::default());
+    loop {
+        tries += 1;
+        let mut began = false;
+        let mut result = if let Some(result) = renewal.have_session(place).await? {
+            result
+        } else {
+            let (result, moved, ended) = once(place, full, news).await?;
+            counts = sum(&counts, &moved);
+            if ended == Ended::Stopped {
+                return Ok((result, counts, full));
+            }
+            began = true;
+            result
+        };
+        if result == SyncResult::SessionExpired {
+            match renewal.renew(place, result).await? {
+                None => continue,
+                Some(other) => result = other,
+            }
+        }
+        let Some(wait) = plan::again_in(&result, tries) else { return Ok((result, counts, full)) };
+        // What did not come may lie behind what did.
+        full |= began;
+        news(News::Again(&result, wait));
+        tokio::select! {
+            () = place.interrupt.wait() => return Ok((SyncResult::CutOff, counts, full)),
+            () = tokio::time::sleep(wait) => {}
+        }
+        if let Err(error) = ready(place).await {
+            place.warn(&error);
+            return Ok((result, counts, full));
+        }
+    }
+}
+
+/// Whether the disk is still there, and nobody changes the stack: minutes have gone by.
+async fn ready(place: &Place<'_>) -> Result<(), IcloudError> {
+    place.refuse_missing()?;
+    wait_for_operation(place).await
+}
+
+const fn sum(counts: &SyncCounts, moved: &SyncCounts) -> SyncCounts {
+    SyncCounts {
+        found: if moved.found.is_some() { moved.found } else { counts.found },
+        downloaded: counts.downloaded + moved.downloaded,
+        failed: moved.failed,
+        cut: moved.cut,
+        bytes: counts.bytes + moved.bytes,
+    }
+}
+
+/// One start of the container, and a look at what it brought.
+async fn once(
+    place: &Place<'_>,
+    full: bool,
+    news: &mut dyn FnMut(News<'_>),
+) -> Result<(SyncResult, SyncCounts, Ended), IcloudError> {
+    let (reading, ended) = place.follow(full, news).await?;
+    if ended == Ended::HeldOff {
+        wait_for_operation(place).await?;
+        return Ok((SyncResult::CutOff, SyncCounts::default(), ended));
+    }
+    let result = reading.result(ended, place.has_room().unwrap_or(true));
+    let mut counts = reading.counts();
+    if place.interrupt.has_come() {
+        // There is no time for a look; the next run begins with it. But what is here is not doubted then.
+        place.commit().await.unwrap_or_else(|error| place.warn(&error));
+        return Ok((result, counts, ended));
+    }
+    let looked = async { place.look(&recall(&place.host.root, &place.account.name)?, false).await };
+    let result = match (looked.await, result) {
+        (Ok(arrived), result) => {
+            (counts.cut, counts.bytes) = (arrived.cut, arrived.bytes);
+            with_cut(result, arrived.cut)
+        }
+        (Err(error), result) if result.is_fit() => {
+            // Nobody knows whether what came is whole.
+            place.warn(&error);
+            if place.interrupt.has_come() {
+                SyncResult::CutOff
+            } else {
+                SyncResult::Unknown { said: vec![chain(&error)] }
+            }
+        }
+        (Err(error), result) => {
+            place.warn(&error);
+            result
+        }
+    };
+    Ok((result, counts, ended))
+}
+
+fn with_cut(result: SyncResult, cut: u64) -> SyncResult {
+    match result {
+        SyncResult::Done if cut > 0 => SyncResult::Partly { failed: 0, cut },
+        SyncResult::Partly { failed, .. } => SyncResult::Partly { failed, cut },
+        other => other,
+    }
 }

@@ -3,7 +3,11 @@
 //! icloudpd looks at no length: what came when a connection broke gets its final name, is reported as downloaded, and is "already
 //! there" ever after. Formats say themselves how long they are, or how they end; of one that is not known here, nothing is said.
 
+mod jpeg;
+
 use std::io::{self, Read, Seek, SeekFrom};
+
+use jpeg::jpeg;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,46 +83,6 @@ fn boxes(file: &mut (impl Read + Seek), length: u64) -> io::Result<Verdict> {
         }
     }
     Ok(Verdict::Unknown)
-}
-
-/// Behind the head of its last segment, a JPEG has its end mark, which is nowhere in the picture itself.
-fn jpeg(file: &mut (impl Read + Seek), length: u64) -> io::Result<Verdict> {
-    let mut at = 2_u64;
-    for _ in 0..PARTS {
-        let mut head = [0; 4];
-        if read_up_to(file, at, &mut head)? < head.len() {
-            return Ok(Verdict::Cut);
-        }
-        let [mark, kind, a, b] = head;
-        match (mark, kind) {
-            // Filling before a mark.
-            (0xff, 0xff) => at += 1,
-            (0xff, 0xda) => return scan(file, at, length),
-            (0xff, 0xd9) => return Ok(Verdict::Whole),
-            (0xff, _) => at += 2 + u64::from(u16::from_be_bytes([a, b])),
-            _ => return Ok(Verdict::Unknown),
-        }
-    }
-    Ok(Verdict::Unknown)
-}
-
-fn scan(file: &mut (impl Read + Seek), from: u64, length: u64) -> io::Result<Verdict> {
-    let mut piece = vec![0; 64 * 1024];
-    let (mut at, mut last) = (from, 0);
-    while at < length {
-        let read = read_up_to(file, at, &mut piece)?;
-        for byte in piece.iter().take(read) {
-            if last == 0xff && *byte == 0xd9 {
-                return Ok(Verdict::Whole);
-            }
-            last = *byte;
-        }
-        if read == 0 {
-            break;
-        }
-        at += read as u64;
-    }
-    Ok(Verdict::Cut)
 }
 
 /// Strips, tiles, and the directories within directories, in which a DNG has its RAW picture.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::icloud::{Mends, SyncResult};
-use crate::model::{AccountName, Refusal};
+use crate::model::{AccountName, AppleId, Refusal};
 
 /// Every so many runs go through everything: one that was stopped leaves holes, which those that end at what is there
 /// already never see.
@@ -47,6 +47,24 @@ pub fn refuse_turned_away(account: &AccountName, turned_away: Option<&SyncResult
     let result = turned_away.filter(|result| result.mends() == Mends::Login)?;
     let why = format!("{result}; tries without a new login are held against the account");
     Some(Refusal::new(format!("iCloud account {account}"), why, format!("photos-agent icloud login {account}")))
+}
+
+/// Why nobody fills this folder: it has pictures of another account at Apple, `filled_by`.
+pub fn refuse_other_apple_id(account: &AccountName, filled_by: Option<&AppleId>, now: &AppleId) -> Option<Refusal> {
+    let other = filled_by.filter(|other| !other.as_str().eq_ignore_ascii_case(now.as_str()))?;
+    let why = format!("its folder has the pictures of {other}, and apple_id is {now} now");
+    let remedy = format!(
+        "correct apple_id, or give {now} an account with another name; where it is the same library under a new address: \
+         photos-agent icloud login {account} --new-apple-id"
+    );
+    Some(Refusal::new(format!("iCloud account {account}"), why, remedy))
+}
+
+/// What nobody has ended: a run that began then, and whose agent is gone.
+pub fn tell_cut_off(account: &AccountName, begun: Timestamp) -> Refusal {
+    let date = begun.strftime("%Y-%m-%d");
+    let why = format!("its run of {date} was cut off in the middle");
+    Refusal::new(format!("iCloud account {account}"), why, format!("photos-agent icloud sync {account}"))
 }
 
 /// Why nobody tries now: the session is over by its own date.
@@ -110,6 +128,18 @@ mod tests {
         for other in [None, Some(&SyncResult::Throttled), Some(&SyncResult::Done), Some(&SyncResult::DiskFull)] {
             assert_eq!(refuse_turned_away(&account, other), None);
         }
+    }
+
+    #[test]
+    fn a_folder_is_filled_from_one_account_at_apple() {
+        let id = |text: &str| text.parse::<AppleId>().unwrap();
+        let (account, anna) = ("anna".parse().unwrap(), id("anna@example.org"));
+        for same in [None, Some(&anna), Some(&id("Anna@Example.org"))] {
+            assert_eq!(refuse_other_apple_id(&account, same, &anna), None);
+        }
+        let refused = refuse_other_apple_id(&account, Some(&id("bob@example.org")), &anna).unwrap();
+        assert!(refused.remedy.ends_with("photos-agent icloud login anna --new-apple-id"), "{refused:?}");
+        assert!(refused.why.contains("bob@example.org"), "{refused:?}");
     }
 
     #[test]

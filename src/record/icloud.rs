@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::icloud::{Mends, SyncCounts, SyncResult};
-use crate::model::{AccountName, Root, SubvolumeUuid};
+use crate::model::{AccountName, AppleId, Root, SubvolumeUuid};
 use crate::record::{RecordError, SCHEMA, read, state, write};
 
 /// Runs that are kept of each account.
@@ -37,6 +37,15 @@ pub struct Looked {
     pub transaction: u64,
 }
 
+/// A password that is in Podman's store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Of which account at Apple.
+    pub apple_id: AppleId,
+    /// Apple did not take it when it was last used.
+    pub refused: bool,
+}
+
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AccountRecord {
@@ -50,6 +59,12 @@ pub struct AccountRecord {
     pub synced: Option<Looked>,
     /// When somebody signed in last.
     pub login: Option<Timestamp>,
+    /// Whose pictures its folder was filled with.
+    pub apple_id: Option<AppleId>,
+    /// The password that may be used when nobody is there.
+    pub kept: Option<Kept>,
+    /// With which options the last run was made, as a short hash.
+    pub options: Option<String>,
     /// Up to when somebody was told that the session ends.
     pub told: Option<Timestamp>,
 }
@@ -60,6 +75,11 @@ impl AccountRecord {
         let last = self.runs.first()?;
         let since = self.login.is_some_and(|login| login >= last.at);
         (last.result.mends() == Mends::Login && !since).then_some(&last.result)
+    }
+
+    /// Whether a password that is kept may be used for this account at Apple: it is its own, and Apple has not refused it.
+    pub fn may_sign_in(&self, apple_id: &AppleId) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.apple_id == *apple_id && !kept.refused)
     }
 
     /// Puts a run before the others.
@@ -105,6 +125,24 @@ mod tests {
     fn run(at: &str, result: SyncResult) -> Run {
         let at = at.parse().unwrap();
         Run { at, ended: at, full: true, result, counts: SyncCounts::default() }
+    }
+
+    #[test]
+    fn a_kept_password_is_used_for_its_own_account_and_until_it_is_refused() {
+        let (anna, other): (AppleId, AppleId) =
+            ("anna@example.org".parse().unwrap(), "other@example.org".parse().unwrap());
+        let with = |kept| AccountRecord { kept, ..AccountRecord::default() };
+        assert!(!with(None).may_sign_in(&anna));
+        for (refused, of, may) in [(false, &anna, true), (true, &anna, false), (false, &other, false)] {
+            let kept = Some(Kept { apple_id: of.clone(), refused });
+            assert_eq!(with(kept).may_sign_in(&anna), may, "{refused} {of}");
+        }
+    }
+
+    #[test]
+    fn what_an_older_agent_wrote_is_read() {
+        let text = r#"{"runs":[],"begun":null,"looked":null,"synced":null,"login":null,"told":null}"#;
+        assert_eq!(serde_json::from_str::<AccountRecord>(text).unwrap(), AccountRecord::default());
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use first_start::{MarkError, is_first_start, mark_first_start};
 pub use found::{Found, Summary};
 pub use generation::{Generation, Generations, Restored, mends};
 pub use history::{Entry, History, Outcome, StepRecord};
-pub use icloud::{AccountRecord, Accounts, Looked, Run, icloud, set_icloud};
+pub use icloud::{AccountRecord, Accounts, Kept, Looked, Run, icloud, set_icloud};
 pub use images::ImageLock;
 pub use installed::{Texts, add_installed, installed};
 pub use library::{Learning, Libraries, Scan, learning, libraries, set_learning, set_libraries};

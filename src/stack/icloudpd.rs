@@ -142,7 +142,7 @@ fn quadlet(account: &Account, image: &ImageRef, context: &Context<'_>) -> Result
 
 /// What icloudpd is told. Each option and its value are one word, so that no value is taken for an option; what stands before
 /// the first user name holds for all.
-fn arguments(account: &Account) -> Vec<String> {
+pub fn arguments(account: &Account) -> Vec<String> {
     let paths = &account.paths;
     let mut words: Vec<String> = ["--no-progress-bar", "--log-level=debug"].map(str::to_owned).into();
     let mut say = |option: &str, value: &str| words.push(format!("--{option}={value}"));

@@ -14,11 +14,12 @@ use crate::cli::apply::require_root;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::{Context, time};
-use crate::host::lock;
+use crate::config::Account;
+use crate::host::{Host, lock};
 use crate::icloud::jar::Session;
-use crate::icloud::{self, Asks, Login};
+use crate::icloud::{self, Asks, GivenUp, Login, Wish};
+use crate::model::AccountName;
 use crate::model::icloud::SyncResult;
-use crate::model::{AccountName, SecretName};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
@@ -35,6 +36,9 @@ pub(in crate::cli) struct Options {
     /// Take the code on icloudpd's own web page, on this port of 127.0.0.1; it has no password of its own
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "8080")]
     web: Option<u16>,
+    /// The account at Apple has another Apple ID now, and is still the one whose pictures are in the folder
+    #[arg(long)]
+    new_apple_id: bool,
 }
 
 #[derive(Serialize)]
@@ -52,24 +56,36 @@ pub(super) async fn run(context: &Context, options: Options) -> Result<ExitCode,
     let host = context.host()?;
     let password = ask_password(options.password_stdin)?;
     let mut person = Person { output: context.output, web: options.web, password };
-    let login = icloud::login(&host, &account, &desired, options.web, &mut person).await?;
+    let wish = Wish { web: options.web, new_apple_id: options.new_apple_id };
+    let login = icloud::login(&host, &account, &desired, wish, &mut person).await?;
     let name = &account.name;
     let session = match login {
         Login::Done(session) => session,
-        Login::GivenUp => {
-            Output::complain("Nothing was changed: the session is as it was.");
+        Login::GivenUp(cause) => {
+            let late = if cause == GivenUp::Late { "It took too long. " } else { "" };
+            Output::complain(&format!("{late}Nothing was changed: the session is as it was."));
             return Ok(ExitCode::FAILURE);
         }
         Login::Failed(result) => {
             Output::complain(&format!("error: {}; the session is as it was", told(&result)));
+            if let SyncResult::Unknown { said } = &result {
+                for line in said {
+                    Output::complain(&format!("    {line}"));
+                }
+            }
             Output::complain(&format!("  next: {}", next(&result, name)));
             return Ok(ExitCode::FAILURE);
         }
     };
-    let kept = options.keep_password && keep(context, name, person.password).await?;
-    context.output.answer("login", Body { account: name, session, password_kept: kept }, || {
+    // One that was kept before is no better than what Apple has just taken.
+    let keeps = options.keep_password || icloud::has_password(&host, name).await?;
+    if keeps {
+        keep(context, &host, &account, person.password).await?;
+    }
+    context.output.answer("login", Body { account: name, session, password_kept: keeps }, || {
         let until = time::local(session.good_until());
-        let kept = if kept { "\nThe password is kept: podman secret rm takes it away." } else { "" };
+        let kept = format!("\nThe password is kept: podman secret rm photos-icloud-{name} takes it away.");
+        let kept = if keeps { kept } else { String::new() };
         format!("Signed in as {name}, good until {until} if Apple does not end it before.{kept}\nnext: photos-agent icloud sync {name}")
     });
     Ok(ExitCode::SUCCESS)
@@ -91,18 +107,22 @@ fn next(result: &SyncResult, account: &AccountName) -> String {
                 "try it at https://account.apple.com first: too many wrong ones lock the account; then: photos-agent icloud login {account}"
             )
         }
+        // What it said is told above it: there is no unit and no journal of a login.
+        SyncResult::Unknown { .. } => {
+            format!(
+                "see to what icloudpd says; a newer one comes with: photos-agent apply; then: photos-agent icloud login {account}"
+            )
+        }
         SyncResult::NoNetwork | SyncResult::Throttled => format!("later: photos-agent icloud login {account}"),
         other => other.remedy(account).unwrap_or_default(),
     }
 }
 
-async fn keep(context: &Context, account: &AccountName, password: String) -> Result<bool, Failure> {
-    let name: Result<SecretName, _> = format!("photos-icloud-{account}").parse();
-    let Ok(name) = name else { return Ok(false) };
+async fn keep(context: &Context, host: &Host, account: &Account, password: String) -> Result<(), Failure> {
     let _lock = lock::take(&context.root.join(apply::LOCK), "photos-agent icloud login", lock::PATIENCE).await?;
-    context.host()?.podman.replace_secret(&name, password.into_bytes()).await?;
+    icloud::keep_password(host, account, password).await?;
     apply::commit_secrets(&context.root).await?;
-    Ok(true)
+    Ok(())
 }
 
 /// Whoever sits at the terminal, or writes into our standard input.
@@ -175,5 +195,9 @@ mod tests {
             assert!(!next(&result, &account).is_empty() && !told(&result).is_empty());
         }
         assert_eq!(told(&SyncResult::CodeNeeded), "Apple did not take the code");
+        let unknown = SyncResult::Unknown { said: vec!["KeyError: 'salt'".into()] };
+        assert!(
+            next(&unknown, &account).contains("photos-agent apply") && !next(&unknown, &account).contains("journalctl")
+        );
     }
 }

@@ -25,6 +25,8 @@ pub(in crate::cli) struct Standing {
     last: Option<Run>,
     /// Since when a run is under way, or was cut off.
     begun: Option<Timestamp>,
+    /// Whether a run or a login is under way.
+    at_work: bool,
     /// When the timer is due; none where there is none.
     next: Option<Timestamp>,
     /// What somebody has to see to.
@@ -61,7 +63,13 @@ pub(in crate::cli) async fn standings(host: &Host, settings: &Settings) -> Resul
         let session = icloud::session_of(&host.root, settings, account);
         let timer = format!("icloudpd@{}.timer", account.name);
         let next = due.iter().find(|(unit, _)| unit.as_str() == timer).map(|(_, at)| *at);
-        stand(account, &record, session.map_err(|error| chain(&error)), next, now)
+        let at_work = icloud::is_at_work(&host.root, &account.name);
+        let mut standing = stand(account, &record, session.map_err(|error| chain(&error)), next, now);
+        standing.at_work = at_work;
+        // First: what the last run came to is older.
+        let cut_off = record.begun.filter(|_| !at_work).map(|begun| plan::tell_cut_off(&account.name, begun));
+        standing.concerns.splice(..0, cut_off);
+        standing
     };
     Ok(settings.icloud.accounts.iter().map(of).collect())
 }
@@ -106,7 +114,8 @@ fn stand(
     {
         concerns.push(Refusal::new(what(), last.result.to_string(), remedy));
     }
-    Standing { account: name.clone(), session: session.ok().flatten(), last, begun: record.begun, next, concerns }
+    let (session, begun, at_work) = (session.ok().flatten(), record.begun, false);
+    Standing { account: name.clone(), session, last, begun, at_work, next, concerns }
 }
 
 fn text(standing: &Standing) -> String {
@@ -124,8 +133,8 @@ fn text(standing: &Standing) -> String {
             },
         ),
     );
-    if let Some(begun) = standing.begun {
-        say("at work", format!("since {}, unless it was cut off", time::local(begun)));
+    if let Some(begun) = standing.begun.filter(|_| standing.at_work) {
+        say("at work", format!("since {}", time::local(begun)));
     }
     say(
         "last run",
