@@ -185,8 +185,7 @@ fn filled(root: &Root, desired: &Desired) -> Result<BTreeSet<AccountName>, Recor
     let (runs, known) = (icloud(root)?, libraries(root)?);
     let has_come = |name: &AccountName| {
         let came = runs.get(name).is_some_and(|record| record.runs.iter().any(|run| run.counts.downloaded > 0));
-        let scan = known.accounts.get(name.as_str()).and_then(|library| known.scans.get(library));
-        came || scan.is_some_and(|scan| scan.known > 0 || scan.after.is_some_and(|after| after > 0))
+        came || known.last_scan_of(name).is_some_and(|scan| scan.known > 0 || scan.after.is_some_and(|after| after > 0))
     };
     Ok(desired.accounts.iter().map(|account| &account.name).filter(|name| has_come(name)).cloned().collect())
 }

@@ -36,7 +36,7 @@ pub const API_KEY: &str = "photos-immich-api-key";
 
 /// Held by whoever looks through a library, scans it, or makes one: they go by the same record, and one at a time. Whoever needs
 /// others, too, takes this one first.
-const ONE_AT_A_TIME: &str = "/run/photos-agent/libraries.lock";
+pub const ONE_AT_A_TIME: &str = "/run/photos-agent/libraries.lock";
 
 /// Where the server sees what came from iCloud.
 const ICLOUD: &str = "/external/icloud";

@@ -76,12 +76,33 @@ pub fn refuse_expired(account: &AccountName, good_until: Timestamp, now: Timesta
     })
 }
 
+/// What came after Immich was last asked to look. `came`: when the last run ended that brought something.
+pub fn tell_unseen(account: &AccountName, came: Option<Timestamp>, asked: Option<Timestamp>) -> Option<Refusal> {
+    let came = came.filter(|came| asked.is_none_or(|asked| asked < *came))?;
+    let why = format!("what came on {} was not shown to Immich", came.strftime("%Y-%m-%d"));
+    Some(Refusal::new(format!("iCloud account {account}"), why, format!("photos-agent immich scan {account}")))
+}
+
 /// Bytes that must be free beside what others keep free: pictures that come are not known by their size before.
 pub const ROOM: u64 = 2 << 30;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_after_the_last_look_is_told() {
+        let anna: AccountName = "anna".parse().unwrap();
+        let at = |text: &str| Some(text.parse().unwrap());
+        let (before, after) = (at("2026-11-01T03:00:00Z"), at("2026-11-01T04:00:00Z"));
+        assert_eq!(tell_unseen(&anna, None, None), None);
+        assert_eq!(tell_unseen(&anna, before, after), None);
+        for asked in [None, before] {
+            let told = tell_unseen(&anna, after, asked).unwrap();
+            assert_eq!(told.to_string(), "iCloud account anna: what came on 2026-11-01 was not shown to Immich");
+            assert_eq!(told.remedy, "photos-agent immich scan anna");
+        }
+    }
 
     #[test]
     fn every_fourth_run_and_each_after_one_that_was_not_good_goes_through_everything() {

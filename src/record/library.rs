@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Root, SubvolumeUuid};
+use crate::model::{AccountName, Root, SubvolumeUuid};
 use crate::record::{RecordError, SCHEMA, read, state, write};
 
 const NAME: &str = "libraries.json";
@@ -46,6 +46,13 @@ pub struct Scan {
     /// What it has moved to the trash; none where that is not known.
     #[serde(default)]
     pub trashed: Option<u64>,
+}
+
+impl Libraries {
+    /// When Immich was last asked to look at what an account has.
+    pub fn last_scan_of(&self, account: &AccountName) -> Option<&Scan> {
+        self.scans.get(self.accounts.get(account.as_str())?)
+    }
 }
 
 /// What is remembered.

@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::cli::failure::Failure;
 use crate::cli::{Context, time};
 use crate::config::{Account, Settings};
-use crate::host::{Host, timed};
+use crate::host::{Host, lock, timed};
 use crate::icloud::{self, jar::Session};
+use crate::immich;
 use crate::model::{AccountName, Refusal, UnitName};
 use crate::observe::chain;
 use crate::plan::sync as plan;
@@ -56,6 +57,8 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
 /// Every account of the configuration.
 pub(in crate::cli) async fn standings(host: &Host, settings: &Settings) -> Result<Vec<Standing>, Failure> {
     let mut records = record::icloud(&host.root)?;
+    let known = record::libraries(&host.root)?;
+    let scans = lock::holder(&host.root.join(immich::ONE_AT_A_TIME)).is_some();
     let now = Timestamp::now();
     let due = if settings.icloud.accounts.is_empty() { Vec::new() } else { due(host).await };
     let of = |account: &Account| {
@@ -69,6 +72,12 @@ pub(in crate::cli) async fn standings(host: &Host, settings: &Settings) -> Resul
         // First: what the last run came to is older.
         let cut_off = record.begun.filter(|_| !at_work).map(|begun| plan::tell_cut_off(&account.name, begun));
         standing.concerns.splice(..0, cut_off);
+        // On a host without a library of this account, nobody wants Immich to look.
+        if !at_work && !scans && known.accounts.contains_key(account.name.as_str()) {
+            let came = record.runs.iter().find(|run| run.result.is_fit() && run.counts.downloaded > 0);
+            let asked = known.last_scan_of(&account.name).map(|scan| scan.at);
+            standing.concerns.extend(plan::tell_unseen(&account.name, came.map(|run| run.ended), asked));
+        }
         standing
     };
     Ok(settings.icloud.accounts.iter().map(of).collect())
