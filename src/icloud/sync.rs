@@ -88,7 +88,8 @@ async fn begin(place: &Place<'_>, record: &AccountRecord, begun: Timestamp) -> R
         record.apple_id = Some(account.apple_id.clone());
     })
     .await?;
-    unfinished::begin(root, place.desired)?;
+    // Where nobody can be told to take it up, it is a run all the same.
+    unfinished::begin(root, place.desired).unwrap_or_else(|error| place.warn(&error));
     let stopped = record.runs.first().is_some_and(|run| run.result == SyncResult::CutOff);
     if torn || went_back || stopped {
         // The run before was cut off, perhaps with the host, or the tree is an earlier one: what is there is looked at before
