@@ -134,7 +134,8 @@ impl Systemd {
         Ok(states.into_iter().filter_map(|(name, state)| Some((name.parse().ok()?, state))).collect())
     }
 
-    /// Whether a condition of the unit kept its last start from happening. The job of such a start is `done`.
+    /// Whether a condition of the unit kept its last start from happening. The job of such a start is `done`. systemd forgets a
+    /// unit that is down: of one that ran this may be said as well.
     pub async fn was_held_off(&self, unit: &UnitName) -> Result<bool, SystemdError> {
         let met = self.value(unit, UNIT_INTERFACE, "ConditionResult").await?;
         Ok(bool::try_from(&met).is_ok_and(|met| !met))

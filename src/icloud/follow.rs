@@ -73,7 +73,7 @@ impl Place<'_> {
             Ok(results) => results.into_iter().next(),
         };
         self.listen(listening, true).await;
-        Ok(self.ended(results.as_ref()).await)
+        Ok(self.ended(results.as_ref(), listening.reading.is_silent()).await)
     }
 
     /// Where nobody tells when the job ends, the unit is asked.
@@ -90,8 +90,8 @@ impl Place<'_> {
         self.stop().await;
     }
 
-    /// How it ended. `job`: as systemd told it, where it could.
-    async fn ended(&self, job: Option<&JobResult>) -> Ended {
+    /// How it ended. `job`: as systemd told it, where it could. `silent`: icloudpd said nothing at all.
+    async fn ended(&self, job: Option<&JobResult>, silent: bool) -> Ended {
         if self.interrupt.has_come() {
             return Ended::Stopped;
         }
@@ -107,7 +107,7 @@ impl Place<'_> {
             Err(_) => false,
         };
         match judge(job.map(|job| job.result.as_str()), &result) {
-            Ended::Well if held_off().await => Ended::HeldOff,
+            Ended::Well if silent && held_off().await => Ended::HeldOff,
             ended => ended,
         }
     }

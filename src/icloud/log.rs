@@ -83,7 +83,7 @@ impl Reading {
             self.earlier = self.earlier.take().or(verdict);
             self.at_end = false;
             self.error.clear();
-        } else if message.starts_with("All photos and videos have been downloaded") {
+        } else if AT_END.iter().any(|words| message.starts_with(words)) {
             self.at_end = true;
         } else if message.starts_with("Authentication completed successfully") {
             self.verdict = None;
@@ -132,6 +132,11 @@ impl Reading {
         }
     }
 
+    /// Whether nothing was said yet.
+    pub fn is_silent(&self) -> bool {
+        self.tail.is_empty()
+    }
+
     /// What was moved so far.
     pub const fn counts(&self) -> SyncCounts {
         self.counts
@@ -161,6 +166,13 @@ impl Reading {
         }
     }
 }
+
+/// What is said at the end, by what was wanted.
+const AT_END: [&str; 3] = [
+    "All photos and videos have been downloaded",
+    "All photos have been downloaded",
+    "All videos have been downloaded",
+];
 
 /// What is said of one file that did not come.
 const NOT_DOWNLOADED: [&str; 2] = ["Could not download ", "Could not find URL to download "];
@@ -239,6 +251,8 @@ mod tests {
             ("first", 5, Done),
             ("again", 0, Done),
             ("until-found", 0, Done),
+            ("skip-videos", 4, Done),
+            ("skip-photos", 1, Done),
             ("partly", 4, Partly { failed: 1, cut: 0 }),
             ("file-404", 0, Partly { failed: 5, cut: 0 }),
             ("file-500", 0, Partly { failed: 5, cut: 0 }),

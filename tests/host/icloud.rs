@@ -132,8 +132,15 @@ fn an_account_signs_in_with_a_code_and_downloads_once() {
     assert_eq!(kept, "-rw------- f 0\ndrwx------ d 0");
     crate::secrets::assert_nowhere(host, &[PASSWORD]);
 
+    // The code on icloudpd's own page: for whoever is on this host, and nobody else.
+    let mut login =
+        host.start(&format!("printf '{PASSWORD}\\n' | photos-agent icloud login bob --password-stdin --web 8099"));
+    host.wait_for("curl -sf http://127.0.0.1:8099/status | grep -q 'name=\"code\"'", 120);
+    assert_eq!(host.ok("podman port photos-icloud-login-bob"), "8080/tcp -> 127.0.0.1:8099");
+    host.fails(7, "curl -s --connect-timeout 5 http://$(hostname -I | cut -d ' ' -f 1):8099/status");
+    host.ok(&format!("curl -sf -d code={CODE} http://127.0.0.1:8099/code"));
+    assert!(login.wait().unwrap().success());
     // The end of a session is told of a fortnight before.
-    apple.login("bob", PASSWORD, CODE, 0);
     apple.sync("bob", 0);
     host.ok("photos-agent icloud status");
     apple.control(&json!({ "account": "bob@example.org", "set": { "session_days": 13 } }));
@@ -141,6 +148,28 @@ fn an_account_signs_in_with_a_code_and_downloads_once() {
     let ending = host.fails(2, "photos-agent icloud status").out;
     assert!(ending.contains("iCloud account bob: its session ends on"), "{ending}");
     assert!(host.fails(2, "photos-agent status").out.contains("photos-agent icloud login bob"));
+
+    // A restore brings back what lay there then, also a file that had broken off, and takes away what came since.
+    host.ok("truncate -s 30000 /var/lib/photos/live/icloud/anna/*/*/IMG_0001*.JPG");
+    let snapshot = host.ok("photos-agent snapshot --json | jq -r .snapshot.id");
+    apple.control(&json!({ "account": "anna@example.org", "set": { "pictures": 8 } }));
+    assert_eq!(apple.sync("anna", 0)["full"], false);
+    assert_eq!(apple.pictures("anna").len(), 10);
+    host.ok(&format!("photos-agent restore {snapshot} --only icloud --yes"));
+    assert_eq!(apple.pictures("anna").len(), 5);
+    let run = apple.sync("anna", 0);
+    assert_eq!((&run["result"], &run["full"]), (&json!("done"), &json!(true)), "{run}");
+    apple.assert_whole("anna", 10);
+    // Other options are another question to Apple.
+    host.ok("sed -i '/^name = \"anna\"/a skip_videos = true' /etc/photos-agent/config.toml && photos-agent apply");
+    assert_eq!(apple.sync("anna", 0)["full"], true);
+    assert_eq!(apple.sync("anna", 0)["full"], false);
+    // Another Apple ID would be brought into the same folder.
+    host.ok("sed -i s/anna@example.org/other@example.org/ /etc/photos-agent/config.toml && photos-agent apply");
+    for command in ["sync anna", "login anna --password-stdin"] {
+        let refused = host.fails(3, &format!("echo x | photos-agent icloud {command}")).all();
+        assert!(refused.contains("anna@example.org") && refused.contains("--new-apple-id"), "{refused}");
+    }
 }
 
 #[test]
@@ -202,13 +231,31 @@ fn a_run_that_is_killed_leaves_nothing_that_looks_whole() {
     let host = &apple.host;
     apple.login("anna", PASSWORD, CODE, 0);
     apple.control(&json!({ "account": "anna@example.org", "set": { "slow": 0.3 } }));
+    let part = "find /var/lib/photos/live/icloud/anna -name '*.part' | grep -q .";
+    let gone = "! systemctl is-active -q icloudpd@anna.service && ! test -e /run/photos-agent/icloudpd@anna.env";
+    // Whoever stops the container means it.
+    let mut child = host.start("photos-agent icloud sync anna --json > /root/stopped");
+    host.wait_for(part, 120);
+    host.ok("systemctl stop icloudpd@anna.service");
+    child.wait().unwrap();
+    let last = "jq -r '.accounts.anna | \"\\(.begun) \\(.runs | length) \\(.runs[0].result)\"' /var/lib/photos-agent/icloud.json";
+    assert_eq!(host.ok(last), "null 1 cut_off");
+    // Whoever stops the agent means the container, too.
+    let mut child = host.start("systemctl start photos-icloud@anna.service");
+    host.wait_for(part, 120);
+    host.ok("systemctl stop photos-icloud@anna.service");
+    child.wait().unwrap();
+    host.ok(gone);
+    assert_eq!(host.ok(last), "null 2 cut_off");
     let mut child = host.start("photos-agent icloud sync anna");
-    host.wait_for("find /var/lib/photos/live/icloud/anna -name '*.part' | grep -q .", 120);
+    host.wait_for(part, 120);
     host.fails(3, "printf 'x\\n' | photos-agent icloud login anna --password-stdin");
     host.ok("kill -KILL $(pgrep -x photos-agent); podman kill --signal KILL icloudpd-anna; systemctl kill -s KILL icloudpd@anna; true");
     child.wait().unwrap();
     apple.control(&json!({ "account": "anna@example.org", "set": { "slow": 0 } }));
     host.wait_for("systemctl is-failed icloudpd@anna.service", 60);
+    let cut_off = host.fails(2, "photos-agent icloud status").out;
+    assert!(cut_off.contains("was cut off") && cut_off.contains("photos-agent icloud sync anna"), "{cut_off}");
     let run = apple.sync("anna", 0);
     assert_eq!((&run["result"], &run["full"]), (&json!("done"), &json!(true)), "{run}");
     apple.assert_whole("anna", 5);
@@ -219,6 +266,9 @@ fn a_run_that_is_killed_leaves_nothing_that_looks_whole() {
     host.wait_for("test $(find /var/lib/photos/live/icloud/anna -name '*.xmp' | wc -l) -ge 7", 120);
     host.cut_power();
     let _ = child.wait();
+    // It is taken up by itself, and told to wait for the Apple of this test.
+    host.wait_for("journalctl -b -q -u photos-icloud@anna.service | grep -q .", 120);
+    host.ok("systemctl stop photos-icloud@anna.service");
     host.ok("podman start apple && address=$(podman inspect -f '{{(index .NetworkSettings.Networks \"photos-egress\").IPAddress}}' apple) && \
              sed -i \"s/^[0-9.]* setup.icloud.com/$address setup.icloud.com/\" /etc/hosts && echo $address > /root/apple");
     host.wait_for("curl -sf http://$(cat /root/apple):8000/", 60);
