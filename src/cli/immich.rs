@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -10,11 +11,18 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::cli::apply::require_root;
 use crate::cli::failure::Failure;
+use crate::cli::icloud::status::unseen;
 use crate::host::Host;
 use crate::host::immich::Hidden;
 use crate::host::lock;
 use crate::immich::{self, Administrator, Kept, Need, Scanned, Setup, Which, Wish};
+use crate::model::{AccountName, SecretName};
+use crate::notify::{self, Outcome};
 use crate::observe::chain;
+use crate::record;
+
+/// How long a scan that nobody watches waits for another one, or for whoever changes the host.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// No password is longer, in bytes.
 const LONGEST: u64 = 4096;
@@ -40,13 +48,16 @@ pub(super) enum Command {
         /// Scan although more is missing than may be, or another subvolume lies there: you have looked
         #[arg(long, requires = "library")]
         force: bool,
+        /// Nobody watches: what no run of an account sees to, and what comes of it is told
+        #[arg(long, hide = true, conflicts_with = "library")]
+        scheduled: bool,
     },
 }
 
 #[derive(Serialize)]
 struct Scans<'a> {
-    scanned: &'a [Scanned],
-    refused: &'a [NotScanned],
+    scanned: &'a [&'a Scanned],
+    refused: &'a [&'a NotScanned],
 }
 
 /// Why a library was not scanned.
@@ -75,13 +86,19 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<ExitCode,
     let host = context.host()?;
     match command {
         Command::Setup { email, name, password_stdin } => setup(context, &host, email, name, password_stdin).await,
-        Command::Scan { library: Some(library), force } => {
-            let scanned = scan(&host, library, force).await?;
-            let body = Scans { scanned: std::slice::from_ref(&scanned), refused: &[] };
+        Command::Scan { library: Some(library), force, .. } => {
+            let scanned = scan(&host, library, force, lock::PATIENCE).await?;
+            let body = Scans { scanned: &[&scanned], refused: &[] };
             context.output.answer("scans", body, || text(&scanned));
             Ok(ExitCode::SUCCESS)
         }
-        Command::Scan { library: None, .. } => scan_all(context, &host).await,
+        Command::Scan { library: None, scheduled: true, .. } => scan_scheduled(context, &host).await,
+        Command::Scan { library: None, .. } => {
+            let libraries = immich::library_names(&host).await?;
+            let (done, code) = scan_each(&host, libraries, lock::PATIENCE).await;
+            answer(context, &done);
+            Ok(code)
+        }
     }
 }
 
@@ -162,33 +179,68 @@ fn told(done: &Setup, administrator: Option<&Administrator>) -> String {
     lines.join("\n")
 }
 
-async fn scan(host: &Host, library: String, force: bool) -> Result<Scanned, immich::Error> {
+async fn scan(host: &Host, library: String, force: bool, patience: Duration) -> Result<Scanned, immich::Error> {
     let command = format!("photos-agent immich scan {library}");
-    let wish = Wish { which: Which::Named(library), force, command, patience: lock::PATIENCE };
+    let wish = Wish { which: Which::Named(library), force, command, patience };
     Box::pin(immich::guarded_scan(host, &wish)).await
 }
 
+/// What came of several, by name.
+type Each = Vec<(String, Result<Scanned, NotScanned>)>;
+
 /// One after the other: that one is refused is no reason to leave out the next.
-async fn scan_all(context: &Context, host: &Host) -> Result<ExitCode, Failure> {
-    let (mut scanned, mut refused, mut code) = (Vec::new(), Vec::new(), 0);
-    for (id, name) in immich::library_names(host).await? {
-        match scan(host, id, false).await {
-            Ok(done) => scanned.push(done),
-            Err(error) => {
-                refused.push(NotScanned::new(&name, &error));
-                // What failed is worse than what was refused.
-                code = if error.is_refusal() && code != 1 { 3 } else { 1 };
-            }
-        }
+async fn scan_each(host: &Host, libraries: Vec<(String, String)>, patience: Duration) -> (Each, ExitCode) {
+    let (mut each, mut code) = (Vec::new(), 0);
+    for (id, name) in libraries {
+        let done = scan(host, id, false, patience).await.map_err(|error| {
+            // What failed is worse than what was refused.
+            code = if error.is_refusal() && code != 1 { 3 } else { 1 };
+            NotScanned::new(&name, &error)
+        });
+        each.push((name, done));
     }
-    let said = || {
-        let mut lines: Vec<String> = scanned.iter().map(text).collect();
+    (each, ExitCode::from(code))
+}
+
+fn answer(context: &Context, each: &Each) {
+    let scanned: Vec<&Scanned> = each.iter().filter_map(|(_, done)| done.as_ref().ok()).collect();
+    let refused: Vec<&NotScanned> = each.iter().filter_map(|(_, done)| done.as_ref().err()).collect();
+    context.output.answer("scans", Scans { scanned: &scanned, refused: &refused }, || {
+        let mut lines: Vec<String> = scanned.iter().map(|scanned| text(scanned)).collect();
         lines.extend(refused.iter().map(|refused| format!("not scanned: {}: {refused}", refused.library)));
         if lines.is_empty() { "Immich has no external library.".to_owned() } else { lines.join("\n") }
+    });
+}
+
+/// Libraries of the operator's own, since Immich does not scan them by itself, and those of accounts of which something came that
+/// Immich was not shown: the scan after that run was refused, or cut off.
+async fn scan_scheduled(context: &Context, host: &Host) -> Result<ExitCode, Failure> {
+    let key = SecretName::constant(immich::API_KEY);
+    if host.podman.secret_value(&key).await?.is_none() {
+        context.output.talk("Immich is not asked to look: the agent has no key. next: photos-agent immich setup");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (loaded, _) = context.in_force()?;
+    let (runs, known) = (record::icloud(&context.root)?, record::libraries(&context.root)?);
+    let is_wanted = |id: &String| match known.accounts.iter().find(|(_, library)| *library == id) {
+        None => true,
+        Some((name, _)) => {
+            let name: Option<AccountName> = name.parse().ok();
+            name.is_some_and(|name| runs.get(&name).is_some_and(|run| unseen(&name, run, &known).is_some()))
+        }
     };
-    let text = said();
-    context.output.answer("scans", Scans { scanned: &scanned, refused: &refused }, || text);
-    Ok(ExitCode::from(code))
+    let libraries = immich::library_names(host).await?.into_iter().filter(|(id, _)| is_wanted(id)).collect();
+    let (each, code) = scan_each(host, libraries, PATIENCE).await;
+    for (library, done) in &each {
+        let said = match done {
+            Ok(scanned) if scanned.lost() > scanned.missing => (Outcome::Failed, text(scanned)),
+            Ok(scanned) => (Outcome::Done, text(scanned)),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        notify::tell_scan(&context.root, &loaded.settings.notify, library, said, done.as_ref().ok()).await;
+    }
+    answer(context, &each);
+    Ok(code)
 }
 
 /// What came of a scan, for people.

@@ -15,24 +15,44 @@ struct Details<'a, T> {
     details: T,
 }
 
-/// How a run of an account ended (`icloud`), or the scan after it (`scan`). That all is well is for people only where the last
-/// that they heard was something else.
+/// How a run of an account ended (`icloud`), or the scan after it (`scan`).
 pub async fn tell_run<T: Serialize>(
     root: &Root,
     settings: &Notify,
     about: &'static str,
     account: &AccountName,
+    said: (Outcome, String),
+    details: T,
+) {
+    let matter = format!("{about}:{account}");
+    tell_change(root, settings, (about, &matter), said, Details { account, details }).await;
+}
+
+/// What came of the scan of a library that is no account's.
+pub async fn tell_scan<T: Serialize>(
+    root: &Root,
+    settings: &Notify,
+    library: &str,
+    said: (Outcome, String),
+    details: T,
+) {
+    tell_change(root, settings, ("scan", &format!("scan of {library}")), said, details).await;
+}
+
+/// That all is well is for people only where the last that they heard was something else.
+async fn tell_change<T: Serialize>(
+    root: &Root,
+    settings: &Notify,
+    (about, matter): (&'static str, &str),
     (outcome, summary): (Outcome, String),
     details: T,
 ) {
-    let details = Details { account, details };
     let notice = Notice { about, outcome, at: Timestamp::now(), summary, details };
-    let matter = format!("{about}:{account}");
-    let last = record::told(root).unwrap_or_default().remove(&matter);
+    let last = record::told(root).unwrap_or_default().remove(matter);
     if outcome == Outcome::Done && last.is_none_or(|last| last.outcome == outcome.word()) {
         to_journal(&notice);
     } else {
-        tell(root, settings, &matter, &notice).await;
+        tell(root, settings, matter, &notice).await;
     }
 }
 

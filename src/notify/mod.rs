@@ -18,7 +18,7 @@ use crate::model::Root;
 use crate::observe::chain;
 use crate::record::{self, Told};
 
-pub use icloud::{tell_endings, tell_run};
+pub use icloud::{tell_endings, tell_run, tell_scan};
 pub use matters::{tell_drift, tell_refused, tell_space};
 pub use night::tell_night;
 

@@ -172,7 +172,8 @@ pub(super) fn tell_own_scans(plan: &mut Plan) {
     };
     if plan.steps.iter().any(|planned| is_new(&planned.step)) {
         let text = "Immich's own scan schedule and watcher are switched off, for every external library: they look at \
-                    nothing before they scan. photos-agent immich scan does";
+                    nothing before they scan. photos-scan.timer has them scanned instead, guarded, as photos-agent immich \
+                    scan does";
         plan.notes.push(text.to_owned());
     }
 }

@@ -62,6 +62,10 @@ pub const SNAPSHOT_SERVICE: &str = "photos-snapshot.service";
 pub const VERIFY_TIMER: &str = "photos-verify.timer";
 /// The unit that tries it.
 pub const VERIFY_SERVICE: &str = "photos-verify.service";
+/// The unit that says when libraries are scanned that no run of an account sees to.
+pub const SCAN_TIMER: &str = "photos-scan.timer";
+/// The unit that has them scanned.
+pub const SCAN_SERVICE: &str = "photos-scan.service";
 /// The unit that says when an unattended upgrade may begin.
 pub const UPGRADE_TIMER: &str = "photos-upgrade.timer";
 /// The unit that makes one.
@@ -340,7 +344,9 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
     let (account_files, accounts) = icloudpd::accounts(&context)?;
     files.extend(account_files);
     let mut timers: Vec<UnitName> = accounts.iter().filter_map(|account| account.timer.clone()).collect();
-    for (of_it, timers_of_it) in [timers::snapshots(&context)?, proof::files()?, timers::upgrades(&context)?] {
+    for (of_it, timers_of_it) in
+        [timers::snapshots(&context)?, proof::files()?, timers::upgrades(&context)?, timers::scans(&context)?]
+    {
         files.extend(of_it);
         timers.extend(timers_of_it);
     }

@@ -1,7 +1,11 @@
-//! What happens by the clock: snapshots, and pruning after each; upgrades, where they are made unattended.
+//! What happens by the clock: snapshots, and pruning after each; upgrades, where they are made unattended; scans, where Immich
+//! makes none by itself.
 
 use super::unit::Unit;
-use super::{Context, DesiredFile, Refusal, SNAPSHOT_SERVICE, SNAPSHOT_TIMER, UNITS, UPGRADE_SERVICE, UPGRADE_TIMER};
+use super::{
+    Context, DesiredFile, Refusal, SCAN_SERVICE, SCAN_TIMER, SNAPSHOT_SERVICE, SNAPSHOT_TIMER, UNITS, UPGRADE_SERVICE,
+    UPGRADE_TIMER,
+};
 use crate::model::{HostPath, Service, UnitName};
 use crate::quadlet::Value;
 
@@ -9,6 +13,8 @@ const TIMER_BASE: &str = include_str!("../../systemd/photos-snapshot.timer");
 const SERVICE_BASE: &str = include_str!("../../systemd/photos-snapshot.service");
 const UPGRADE_TIMER_BASE: &str = include_str!("../../systemd/photos-upgrade.timer");
 const UPGRADE_SERVICE_BASE: &str = include_str!("../../systemd/photos-upgrade.service");
+const SCAN_TIMER_BASE: &str = include_str!("../../systemd/photos-scan.timer");
+const SCAN_SERVICE_BASE: &str = include_str!("../../systemd/photos-scan.service");
 
 /// Files, and the timers among them.
 type Files = (Vec<DesiredFile>, Vec<UnitName>);
@@ -30,6 +36,16 @@ pub(super) fn snapshots(context: &Context<'_>) -> Result<Files, Refusal> {
     timer.add("Timer", "OnCalendar", Value::literal(schedule.as_str()))?;
     files.push(file(timer, SNAPSHOT_TIMER));
     Ok((files, vec![UnitName::constant(SNAPSHOT_TIMER)]))
+}
+
+/// Of scans; none where Immich makes its own (`own_scans`).
+pub(super) fn scans(context: &Context<'_>) -> Result<Files, Refusal> {
+    if context.settings.icloud.accounts.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let files =
+        vec![file(Unit::base(SCAN_SERVICE_BASE)?, SCAN_SERVICE), file(Unit::base(SCAN_TIMER_BASE)?, SCAN_TIMER)];
+    Ok((files, vec![UnitName::constant(SCAN_TIMER)]))
 }
 
 /// Of upgrades; none where a person makes them.

@@ -164,6 +164,7 @@ fn a_wrong_tree_never_reaches_a_scan_and_a_right_one_does_once() {
         said.all()
     );
     assert_eq!(scans(&host), before + 1);
+    every_day_the_libraries_of_others(&host);
     host.fails(3, "photos-agent immich scan nobody");
     host.ok("systemctl stop immich-server photos.target");
     host.fails(3, scan);
@@ -220,6 +221,19 @@ fn what_is_left_of_a_scan_goes_before_a_start(host: &Host) {
     cli("DEL immich_bull:library:9 immich_bull:library:de:d9 immich_bull:library:delayed");
     assert_eq!(shown(host), "300", "nothing was trashed by a server that started over an empty folder");
     host.ok(&format!("mv /root/2026 {ICLOUD}/anna/"));
+}
+
+/// What Immich does not scan by itself any more: not what a run of an account has shown to it already.
+fn every_day_the_libraries_of_others(host: &Host) {
+    let before = scans(host);
+    host.ok("systemctl is-active photos-scan.timer");
+    host.fails(1, "systemctl start photos-scan.service");
+    let said = host.ok("journalctl -q -o cat -u photos-scan.service");
+    assert!(said.contains("the server cannot read /mnt/nas") && said.contains("next: "), "{said}");
+    assert_eq!(scans(host), before);
+    sql(host, "UPDATE library SET \"importPaths\" = ARRAY[$$/usr/share$$] WHERE name = $$NAS$$");
+    host.ok("systemctl start photos-scan.service");
+    assert_eq!(scans(host), before + 1);
 }
 
 #[test]

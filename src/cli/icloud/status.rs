@@ -15,7 +15,7 @@ use crate::immich;
 use crate::model::{AccountName, Refusal, UnitName};
 use crate::observe::chain;
 use crate::plan::sync as plan;
-use crate::record::{self, AccountRecord, Run};
+use crate::record::{self, AccountRecord, Libraries, Run};
 
 /// How an account stands.
 #[derive(Debug, Serialize)]
@@ -74,13 +74,17 @@ pub(in crate::cli) async fn standings(host: &Host, settings: &Settings) -> Resul
         standing.concerns.splice(..0, cut_off);
         // On a host without a library of this account, nobody wants Immich to look.
         if !at_work && !scans && known.accounts.contains_key(account.name.as_str()) {
-            let came = record.runs.iter().find(|run| run.result.is_fit() && run.counts.downloaded > 0);
-            let asked = known.last_scan_of(&account.name).map(|scan| scan.at);
-            standing.concerns.extend(plan::tell_unseen(&account.name, came.map(|run| run.ended), asked));
+            standing.concerns.extend(unseen(&account.name, &record, &known));
         }
         standing
     };
     Ok(settings.icloud.accounts.iter().map(of).collect())
+}
+
+/// What came of an account and was never shown to Immich.
+pub(in crate::cli) fn unseen(name: &AccountName, record: &AccountRecord, known: &Libraries) -> Option<Refusal> {
+    let came = record.runs.iter().find(|run| run.result.is_fit() && run.counts.downloaded > 0);
+    plan::tell_unseen(name, came.map(|run| run.ended), known.last_scan_of(name).map(|scan| scan.at))
 }
 
 async fn due(host: &Host) -> Vec<(UnitName, Timestamp)> {

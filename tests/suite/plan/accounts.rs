@@ -50,10 +50,11 @@ fn a_new_account_gets_folders_an_image_units_and_a_timer() {
     make folder /var/lib/photos/keep/icloudpd/anna (0700) (it is missing)
     set owner 53939 and mode 0700 on /var/lib/photos/keep/icloudpd/anna (icloudpd keeps its session there)
     pull docker.io/icloudpd/icloudpd:1.32.3 (its tag is not locked to a digest yet)
-    write 4 files and reload systemd (3 missing, 1 out of date)
+    write 6 files and reload systemd (5 missing, 1 out of date)
     enable icloudpd@anna.timer (it works without the agent)
+    enable photos-scan.timer (it works without the agent)
     restart immich-server.service (running from an older text of the unit)
-    note: Immich's own scan schedule and watcher are switched off, for every external library: they look at nothing before they scan. photos-agent immich scan does
+    note: Immich's own scan schedule and watcher are switched off, for every external library: they look at nothing before they scan. photos-scan.timer has them scanned instead, guarded, as photos-agent immich scan does
     "#);
     assert_eq!(world.apply(None), End::Converged);
     assert_eq!(said(&world.plan()), [""; 0]);
