@@ -10,7 +10,7 @@ SHELL       := /bin/bash
 .NOTPARALLEL:
 
 CARGO             ?= cargo
-HOST_TEST_THREADS ?= 4
+HOST_TEST_THREADS ?= 3
 SUDO              := $(if $(filter 0,$(shell id -u)),,sudo)
 
 ARCH    := $(or $(patsubst x86_64,amd64,$(filter x86_64,$(shell uname -m))),arm64)
@@ -78,7 +78,7 @@ unit: ## Tests that need nothing but this folder
 
 host: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)
 host: export RUST_BACKTRACE = 0
-host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS=4); what fails is run once more, alone
+host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS=3); what fails is run once more, alone
 	$(call stage,host tests,tests/host/run $(HOST_TEST_THREADS) $(HOST_TESTS))
 
 # FAULT='subnet powercut step=3' is that one alone; TEST_SEED=7 draws the same ones again.
