@@ -16,8 +16,8 @@ use crate::model::{
 };
 use crate::plan::{LibraryState, Observed, PODMAN_SOCKET, SentinelState, Unreachable};
 use crate::record::{
-    Generation, Generations, ImageLock, Pending, RecordError, Texts, icloud, installed, is_first_start, libraries,
-    places, role_password,
+    Generation, Generations, ImageLock, Pending, RecordError, Scan, Texts, icloud, installed, is_first_start,
+    libraries, places, role_password,
 };
 use crate::stack::{
     self, Desired, DesiredAccount, FIREWALL_CHAINS, FIREWALL_TABLE, Facts, INNER_INTERFACE, Programs, QUADLETS,
@@ -126,7 +126,7 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         stack_was_stopped: pending.as_ref().is_some_and(|pending| pending.stack_was_stopped),
         going_back: pending.is_some_and(|pending| pending.restore.is_some()),
         libraries: observe_libraries(&host.root, desired),
-        filled: filled(&host.root, desired)?,
+        filled: filled(&host.root, desired),
         selinux: kernel::has_selinux(&host.root),
     })
 }
@@ -180,14 +180,19 @@ fn observe_libraries(root: &Root, desired: &Desired) -> BTreeMap<AccountName, Re
     desired.accounts.iter().filter_map(look).collect()
 }
 
-/// Accounts of which something came, or of which Immich knows something.
-fn filled(root: &Root, desired: &Desired) -> Result<BTreeSet<AccountName>, RecordError> {
-    let (runs, known) = (icloud(root)?, libraries(root)?);
-    let has_come = |name: &AccountName| {
-        let came = runs.get(name).is_some_and(|record| record.runs.iter().any(|run| run.counts.downloaded > 0));
-        came || known.last_scan_of(name).is_some_and(|scan| scan.known > 0 || scan.after.is_some_and(|after| after > 0))
+/// Accounts of which something came, or of which Immich knows something. Where a record is damaged, all of them: that is no reason to
+/// mend nothing else, and none to take a folder that is gone for a new one.
+fn filled(root: &Root, desired: &Desired) -> BTreeSet<AccountName> {
+    let has_come = match (icloud(root), libraries(root)) {
+        (Ok(runs), Ok(known)) => Some(move |name: &AccountName| {
+            let came = runs.get(name).is_some_and(|record| record.runs.iter().any(|run| run.counts.downloaded > 0));
+            let has_files = |scan: &Scan| scan.known > 0 || scan.after.is_some_and(|after| after > 0);
+            came || known.last_scan_of(name).is_some_and(has_files)
+        }),
+        _ => None,
     };
-    Ok(desired.accounts.iter().map(|account| &account.name).filter(|name| has_come(name)).cloned().collect())
+    let names = desired.accounts.iter().map(|account| &account.name);
+    names.filter(|name| has_come.as_ref().is_none_or(|has_come| has_come(name))).cloned().collect()
 }
 
 fn library(at: &Path) -> Result<LibraryState, FileError> {

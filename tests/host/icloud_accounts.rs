@@ -55,6 +55,22 @@ fn an_account_appears_runs_shut_in_and_leaves_only_its_units() {
     the_container_is_shut_in(&host);
     a_stop_of_the_stack_stops_a_run(&host);
     a_removed_account_leaves_what_is_its_own(&host);
+    a_damaged_record_stops_no_repair(&host);
+}
+
+/// What is remembered of runs is no reason to mend nothing else; but what may have had pictures is not made anew.
+fn a_damaged_record_stops_no_repair(host: &Host) {
+    let records = ["icloud.json", "libraries.json"];
+    for record in records {
+        host.ok(&format!("echo '{{' > /var/lib/photos-agent/{record}"));
+        host.ok(&format!("rm /etc/containers/systemd/photos-agent/immich-ml.container; mv {LIVE}/anna {LIVE}/aside"));
+        let planned = host.fails(2, "photos-agent plan").out;
+        assert!(planned.contains("write 1 file") && !planned.contains("make folder"), "{record}: {planned}");
+        assert!(planned.contains("anna: is gone, and pictures of anna lay in it"), "{record}: {planned}");
+        host.ok("photos-agent apply");
+        host.ok(&format!("test ! -e {LIVE}/anna && mv {LIVE}/aside {LIVE}/anna && rm /var/lib/photos-agent/{record}"));
+    }
+    host.ok("photos-agent plan");
 }
 
 /// All is well, but that nobody has signed in: every concern is told with the login as its remedy.
