@@ -1,83 +1,89 @@
-"""A stand-in for immich-machine-learning: GET /ping, POST /predict, a model file in the cache, exit 0 on SIGTERM."""
+"""A stand-in for immich-machine-learning: a master, and a worker that answers. Exit 0 on SIGTERM.
 
-import hashlib
-import json
+It is gunicorn's manner: the master holds the socket, so that a ping which comes while there is no worker waits for the next
+one; a worker that has died is told of in gunicorn's words, and another one is forked.
+"""
+
 import os
 import signal
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-MODEL = "clip/ViT-B-32__openai"
-DIMENSIONS = 8
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # before what takes its time: nothing ends the first process of a container else
+
+import random  # noqa: E402
+import socket  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+import traceback  # noqa: E402
+
+import log  # noqa: E402
+import worker  # noqa: E402
+
+BACKLOG = 2048
+GRACE_SECONDS = 10
 
 
-def write_model(cache):
-    """The first start downloads a model; a later one finds it."""
-    folder = os.path.join(cache, MODEL)
-    path = os.path.join(folder, "model.onnx")
-    if os.path.exists(path):
-        print(f"Loading model '{MODEL}' from {path}", flush=True)
+class Master:
+    def __init__(self, listener):
+        self.listener, self.pid = listener, os.getpid()
+        signal.signal(signal.SIGTERM, self.end)
+        signal.signal(signal.SIGINT, self.end)
+        self.worker = self.fork()
+
+    def fork(self):
+        child = os.fork()
+        if child:
+            return child
+        try:
+            worker.run(self.listener)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+
+    def run(self):
+        while True:
+            child, status = os.wait()
+            if child == self.worker:
+                tell(child, status)
+                time.sleep(0.1 * random.random())  # as gunicorn does
+                self.worker = self.fork()
+
+    def end(self, number, frame):
+        if os.getpid() != self.pid:
+            os._exit(0)  # a worker that has no handler of its own yet
+        log.info(f"Handling signal: {signal.Signals(number).name[3:].lower()}")
+        try:
+            os.kill(self.worker, signal.SIGTERM)
+            deadline = time.monotonic() + GRACE_SECONDS
+            while os.waitpid(self.worker, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
+                time.sleep(0.01)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+        log.info("Shutting down: Master")
+        os._exit(0)
+
+
+def tell(child, status):
+    """What the master says about a worker that has ended. Until gunicorn 23 every signal was an error; from 24 on only SIGKILL."""
+    if os.WIFEXITED(status):
+        log.error(f"Worker (pid:{child}) exited with code {os.WEXITSTATUS(status)}.")
         return
-    os.makedirs(folder, exist_ok=True)
-    print(f"Downloading model '{MODEL}' to {path}", flush=True)
-    with open(path + ".part", "wb") as file:
-        file.write(b"model " * 4096)
-    os.replace(path + ".part", path)
-
-
-def embedding(content):
-    """A vector that depends on nothing but the content."""
-    digest = hashlib.sha256(content).digest()
-    return [round(byte / 255, 4) for byte in digest[:DIMENSIONS]]
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet
-
-    def answer(self, status, body, kind):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self):
-        if self.path == "/ping":
-            self.answer(200, b"pong", "text/plain; charset=utf-8")
-        elif self.path == "/":
-            self.answer(200, b'{"message":"Immich ML"}', "application/json")
-        else:
-            self.answer(404, b'{"detail":"Not Found"}', "application/json")
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path == "/predict":
-            vector = json.dumps(embedding(body))
-            self.answer(200, json.dumps({"clip": vector}).encode(), "application/json")
-        else:
-            self.answer(404, b'{"detail":"Not Found"}', "application/json")
-
-    def log_message(self, *args):
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
+    number = os.WTERMSIG(status)
+    hint = " Perhaps out of memory?" if number == signal.SIGKILL else ""
+    old = os.environ.get("STANDIN_VERSION", "").startswith("v2.")
+    say = log.error if old or number == signal.SIGKILL else log.warning
+    say(f"Worker (pid:{child}) was sent {signal.Signals(number).name}!{hint}")
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
-    port = int(os.environ.get("IMMICH_PORT") or 3003)
+    log.info(f"Initializing Immich ML {os.environ.get('STANDIN_VERSION')}")
     try:
-        write_model(os.environ["MACHINE_LEARNING_CACHE_FOLDER"])
+        worker.write_model()
     except OSError as error:
         print(f"cannot write to the model cache: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
-    server = Server(("0.0.0.0", port), Handler)
-    print(f"immich-machine-learning {os.environ.get('STANDIN_VERSION')} listens on port {port}", flush=True)
-    server.serve_forever()
+    listener = socket.create_server(("0.0.0.0", int(os.environ.get("IMMICH_PORT") or 3003)), backlog=BACKLOG)
+    log.info(f"Listening at: http://0.0.0.0:{listener.getsockname()[1]} ({os.getpid()})")
+    Master(listener).run()
 
 
 if __name__ == "__main__":
