@@ -7,6 +7,7 @@ import os
 from settings import StartupError
 
 KEY = "system-config"
+ACCELERATIONS = ("nvenc", "qsv", "vaapi", "rkmpp", "disabled")
 DEFAULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "config.json")
 
 
@@ -77,4 +78,16 @@ def unknown(wanted, base, path=()):
                 found += unknown(wanted[name], base[name], here)
             else:
                 found.append((here, "Invalid input: expected object"))
+    return found
+
+
+def invalid(wanted):
+    """The paths of the values that Immich refuses, of those that the stand-in does something with."""
+    found, ffmpeg = [], wanted["ffmpeg"]
+    if ffmpeg["accel"] not in ACCELERATIONS:
+        options = "|".join(f'"{name}"' for name in ACCELERATIONS)
+        found.append((["ffmpeg", "accel"], f"Invalid option: expected one of {options}"))
+    for name, kind in (("accelDecode", bool), ("preferredHwDevice", str)):
+        if not isinstance(ffmpeg[name], kind):
+            found.append((["ffmpeg", name], f"Invalid input: expected {'boolean' if kind is bool else 'string'}"))
     return found

@@ -20,6 +20,7 @@ import routes_jobs  # noqa: F401
 import routes_libraries  # noqa: F401
 import routes_server  # noqa: F401
 import routes_users  # noqa: F401
+import video_jobs  # noqa: F401
 from app import App
 from database import Database
 from log import Log

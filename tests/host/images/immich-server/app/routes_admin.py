@@ -34,7 +34,7 @@ def put_config(request):
     app, wanted = request.app, request.json()
     if app.settings.config_file:
         raise HttpError(400, "Cannot update configuration while IMMICH_CONFIG_FILE is in use")
-    wrong = config.unknown(wanted, config.defaults(app))
+    wrong = config.unknown(wanted, config.defaults(app)) or config.invalid(wanted)
     if wrong:
         raise HttpError(400, "Validation failed", wrong)
     config.save(app, wanted)

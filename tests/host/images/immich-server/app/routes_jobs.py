@@ -7,12 +7,13 @@ from web import HttpError, route
 STARTS = {
     "thumbnailGeneration": "AssetGenerateThumbnailsQueueAll",
     "smartSearch": "SmartSearchQueueAll",
+    "videoConversion": "AssetEncodeVideoQueueAll",
     "faceDetection": "Nothing",
     "ocr": "Nothing",
     "library": "LibraryScanQueueAll",
     "backupDatabase": "DatabaseBackup",
 }
-TAKES_FORCE = ("thumbnailGeneration", "smartSearch", "faceDetection", "ocr")
+TAKES_FORCE = ("thumbnailGeneration", "smartSearch", "videoConversion", "faceDetection", "ocr")
 COMMANDS = ("start", "pause", "resume", "empty", "clear-failed")
 MANUAL = ("person-cleanup", "tag-cleanup", "user-cleanup", "memory-cleanup", "memory-create", "backup-database")
 INTEGRITY = ("integrity-missing-files", "integrity-untracked-files", "integrity-checksum-mismatch")
