@@ -191,6 +191,8 @@ class Api(unittest.TestCase):
         self.assertEqual(self.ask("PUT", "/system-config", config)["trash"]["days"], 7)
         self.assertEqual(self.ask("GET", "/server/config")["trashDays"], 7)
         self.assertEqual(call("PUT", "/system-config", {"trash": {"days": 7}}, key=self.key)[0], 400)
+        unknown = {**config, "ffmpeg": {**config["ffmpeg"], "accel": "auto"}}
+        self.assertEqual(call("PUT", "/system-config", unknown, key=self.key)[0], 400)
 
     def test_08_assets(self):
         content, kind = b"not really a photograph", f"multipart/form-data; boundary={BOUNDARY}"
