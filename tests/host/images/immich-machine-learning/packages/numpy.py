@@ -1,4 +1,4 @@
-"""As much of numpy as a question to a session of the stand-in's onnxruntime takes: lists of one dimension."""
+"""As much of numpy as a question to a session of the stand-in's onnxruntime takes: lists of one dimension or two."""
 
 float32 = "float32"
 
@@ -8,18 +8,19 @@ class ndarray(list):
 
     @property
     def shape(self):
-        return (len(self),)
+        return (len(self), len(self[0])) if self and isinstance(self[0], list) else (len(self),)
 
     def tolist(self):
         return list(self)
 
 
 def array(values, dtype=float32):
-    return ndarray(float(value) for value in values)
+    return ndarray(list(map(float, value)) if isinstance(value, list) else float(value) for value in values)
 
 
 def full(shape, value, dtype=float32):
-    return array([value] * (shape if isinstance(shape, int) else shape[0]))
+    first, *rest = (shape,) if isinstance(shape, int) else shape
+    return array([[value] * rest[0] if rest else value] * first)
 
 
 def zeros(shape, dtype=float32):
