@@ -12,6 +12,7 @@
 //! - `record`: what the agent remembers
 //! - `host`: the only room that speaks D-Bus, HTTP, ioctl, or starts a process
 //! - `plan`, `stack`, `quadlet`: pure decisions and texts
+//! - `hardware`: what is used of the graphics, and why not the rest
 //! - `config`, `catalogue`: files and data to settings
 //! - `model`: the nouns
 
@@ -20,6 +21,7 @@ pub mod apply;
 pub mod catalogue;
 pub mod cli;
 pub mod config;
+pub mod hardware;
 pub mod host;
 pub mod icloud;
 pub mod immich;

@@ -5,24 +5,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::config::Settings;
+use crate::hardware::Seen;
 use crate::host::files::FileError;
-use crate::host::{Host, files, generator, kernel, storage};
+use crate::host::immich::{CallError, Client, Credential, Hidden};
+use crate::host::podman::image_folder;
+use crate::host::{Host, files, generator, gpu, kernel, storage};
 use crate::model::icloud::{SENTINEL, Sentinel};
 use crate::model::{
     AccountName, FileState, HostPath, InForce, Invalid, PlaceState, PodmanState, PostgresMajor, Refusal, Root,
-    Subvolume, UnitName, UnitState,
+    SecretName, Service, Subvolume, UnitName, UnitState,
 };
+use crate::plan::transcoding::{self, Asked, Setting};
 use crate::plan::{LibraryState, Observed, PODMAN_SOCKET, SentinelState, Unreachable};
 use crate::record::{
-    Generation, Generations, ImageLock, Pending, RecordError, Scan, Texts, icloud, installed, is_first_start,
+    Generation, Generations, ImageLock, Pending, RecordError, Scan, Texts, graphics, icloud, installed, is_first_start,
     libraries, places, role_password,
 };
 use crate::stack::{
-    self, Desired, DesiredAccount, FIREWALL_CHAINS, FIREWALL_TABLE, Facts, INNER_INTERFACE, Programs, QUADLETS,
-    SubvolumePlace,
+    self, API_KEY, Desired, DesiredAccount, FIREWALL_CHAINS, FIREWALL_TABLE, Facts, INNER_INTERFACE, Programs,
+    QUADLETS, SubvolumePlace,
 };
+
+/// How long after a boot a driver may still load. systemd waits 90 s for a device (`DefaultDeviceTimeoutSec=`), and some of
+/// them load after a minute.
+pub const DRIVERS_LOAD: Duration = Duration::from_secs(120);
 
 /// Why it cannot be decided what is wanted.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +58,15 @@ pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
     }
     let local_time = root.join("/etc/localtime").exists();
     let lock = lock.images().clone();
-    Ok(Facts { in_force, lock, cluster, local_time, programs: programs(root) })
+    Ok(Facts { in_force, lock, cluster, local_time, programs: programs(root), graphics: graphics_seen(root)? })
+}
+
+/// The graphics, and what was in use of them. A pull of an image needs room where images lie; what is there already, none.
+fn graphics_seen(root: &Root) -> Result<Seen, RecordError> {
+    let free = storage::space(&root.join(image_folder(root))).ok().map(|space| space.free);
+    let booting = kernel::since_boot(root).is_some_and(|since| since < DRIVERS_LOAD);
+    let last = graphics(root)?.last.map(Box::new);
+    Ok(Seen { hardware: gpu::observe(root), last, booting, selinux: kernel::has_selinux(root), room: free })
 }
 
 /// What the last generation ran, by digest: where the lock is gone, nothing else must take its place.
@@ -107,7 +124,13 @@ fn programs(root: &Root) -> Programs {
 pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordError> {
     let last = Generations::new(&host.root).last()?;
     let pending = Pending::read(&host.root)?;
-    let (podman, units) = tokio::join!(observe_podman(host, desired), observe_units(host, desired));
+    let known = graphics(&host.root)?;
+    let (podman, units, transcoding) = tokio::join!(
+        observe_podman(host, desired),
+        observe_units(host, desired),
+        // Seldom, and of a size that the others need not carry.
+        Box::pin(observe_transcoding(host, desired, known.settings))
+    );
     let recorded = recorded(last.as_ref(), installed(&host.root)?);
     let kernel = kernel::observe(&host.root, INNER_INTERFACE, FIREWALL_TABLE, &FIREWALL_CHAINS).unwrap_or_default();
     Ok(Observed {
@@ -127,8 +150,49 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
         going_back: pending.is_some_and(|pending| pending.restore.is_some()),
         libraries: observe_libraries(&host.root, desired),
         filled: filled(&host.root, desired),
+        devices: observe_devices(&host.root, desired),
+        transcoding,
         selinux: kernel::has_selinux(&host.root),
     })
+}
+
+/// What services are given of the graphics, as far as it is there.
+fn observe_devices(root: &Root, desired: &Desired) -> BTreeSet<HostPath> {
+    let wanted = desired.services.iter().flat_map(|service| &service.devices);
+    wanted.filter(|path| root.join(path.as_path()).exists()).cloned().collect()
+}
+
+/// Immich's own setting, where there is a card for it, or was.
+async fn observe_transcoding(host: &Host, desired: &Desired, ours: Vec<(String, String)>) -> Option<Asked> {
+    if desired.acceleration.encoding.encoder.is_none() && ours.is_empty() {
+        return None;
+    }
+    let ours = ours.into_iter().map(|(accel, device)| Setting { accel, device }).collect();
+    let key = match host.podman.secret_value(&SecretName::constant(API_KEY)).await {
+        Ok(Some(key)) => key,
+        Ok(None) => return Some(Asked::NoKey),
+        Err(error) => return Some(silent(&error)),
+    };
+    let run = match host.podman.running(Service::Server.stem()).await {
+        // One that is still starting answers late, or not.
+        Ok(Some(run)) if run.health.as_deref() != Some("starting") => run,
+        Ok(_) => return Some(Asked::Down),
+        Err(error) => return Some(silent(&error)),
+    };
+    let client = Client::new(run.pid, Credential::Key(Hidden::new(key)));
+    Some(ask_transcoding(&client, ours).await.unwrap_or_else(|error| silent(&error)))
+}
+
+async fn ask_transcoding(client: &Client, ours: Vec<Setting>) -> Result<Asked, CallError> {
+    let now = match transcoding::read(&client.config().await?) {
+        Ok(now) => now,
+        Err(refusal) => return Ok(Asked::Silent(refusal.to_string())),
+    };
+    Ok(Asked::Seen(transcoding::Seen { now, ours, is_file: client.has_config_file().await? }))
+}
+
+fn silent(error: &dyn std::error::Error) -> Asked {
+    Asked::Silent(chain(error))
 }
 
 /// Subvolumes whose first start was begun and has not ended well.

@@ -13,6 +13,7 @@ use crate::apply;
 use crate::host::signals::{self, Known, Signals};
 use crate::host::watch::{Ear, Ears, Watch, add_way};
 use crate::host::{generator, kernel, storage};
+use crate::model::hardware::RenderNode;
 use crate::model::layout::STATE;
 use crate::model::{HostPath, Kernel, PlaceState, Root, UnitName, UnitState};
 use crate::observe::chain;
@@ -90,6 +91,12 @@ fn folders(root: &Root, desired: &Desired) -> Ears {
         add(folder, &[name], false);
         ears.entry(root.join(folder)).or_default().closing = true;
     }
+    for (folder, names) in graphics() {
+        let ear = ears.entry(root.join(folder)).or_default();
+        ear.names.extend(names.into_iter().map(OsString::from));
+        // Not what is written: every line to /dev/null would be heard.
+        ear.owners = true;
+    }
     let ways: Vec<PathBuf> = ears.keys().cloned().collect();
     for folder in &ways {
         add_way(&mut ears, folder);
@@ -104,6 +111,19 @@ fn folders(root: &Root, desired: &Desired) -> Ears {
         Ear { names: BTreeSet::from([SECRETS.1.into()]), changes: true, ..Ear::default() },
     );
     ears
+}
+
+/// Where graphics cards come and go. Nodes of more cards than a host has are not listened to.
+fn graphics() -> [(&'static str, Vec<String>); 4] {
+    let render = (128..144).filter_map(RenderNode::of_minor).map(RenderNode::name).collect();
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    let specifications = || names(&["nvidia.yaml", "nvidia.json"]);
+    [
+        ("/dev", names(&["kfd", "nvidiactl"])),
+        ("/dev/dri", render),
+        ("/etc/cdi", specifications()),
+        ("/run/cdi", specifications()),
+    ]
 }
 
 fn name(path: &Path) -> Option<&str> {

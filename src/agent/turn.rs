@@ -18,11 +18,12 @@ use super::verdict::{Moment, Verdict, judge, steps};
 use crate::apply::{self, ApplyError, Survey, applied, held};
 use crate::config::{Diagnostics, Loaded};
 use crate::host::Host;
+use crate::host::kernel;
 use crate::host::lock::{self, LockError};
 use crate::log;
 use crate::model::{Root, Service, UnitName};
 use crate::notify;
-use crate::observe::chain;
+use crate::observe::{DRIVERS_LOAD, chain};
 use crate::record::{Generation, Generations, Pending};
 
 /// The command under which a repair stands in the history.
@@ -148,7 +149,7 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
                     Some(self.retry.next())
                 } else {
                     self.retry = Retry::default();
-                    None
+                    drivers_have_loaded(&self.root, &look.survey)
                 };
             }
             Verdict::Leave(units) => {
@@ -302,6 +303,12 @@ impl<L: Fn() -> Result<Loaded, Diagnostics>> Keeper<L> {
 fn why(error: &ApplyError) -> String {
     let remedy = if let ApplyError::Record(error) = error { error.remedy() } else { None };
     remedy.map_or_else(|| chain(error), |remedy| format!("{}; next: {remedy}", chain(error)))
+}
+
+/// When a card that was kept although it is not there yet is looked for again, and given up then.
+fn drivers_have_loaded(root: &Root, survey: &Survey) -> Option<Duration> {
+    let left = DRIVERS_LOAD.saturating_sub(kernel::since_boot(root)?);
+    (!survey.desired.awaited.is_empty()).then_some(left + LOOK_AT_LOCK)
 }
 
 fn judged(survey: &Survey, open: bool) -> Verdict {

@@ -3,6 +3,7 @@
 use crate::apply::{StepError, Survey, upgrade};
 use crate::host::lock::LockError;
 use crate::model::{Refusal, Release, SnapshotId};
+use crate::observe::FactsError;
 use crate::record::RecordError;
 
 /// How an operation ended well.
@@ -73,4 +74,13 @@ pub enum ApplyError {
     /// The steps were taken and the host is still not as it should be.
     #[error("the host changed while it was being changed; still to do: {0}")]
     Unsettled(String),
+}
+
+impl From<FactsError> for ApplyError {
+    fn from(error: FactsError) -> Self {
+        match error {
+            FactsError::Record(error) => Self::Record(error),
+            FactsError::Refused(refusal) => Self::Refused(vec![refusal]),
+        }
+    }
 }

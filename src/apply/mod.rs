@@ -18,6 +18,7 @@ mod rotate;
 mod secrets;
 mod steps;
 pub mod throwaway;
+mod transcoding;
 mod units;
 pub mod upgrade;
 
@@ -28,9 +29,11 @@ use crate::host::lock::{self, LockError};
 use crate::host::{Host, door};
 use crate::model::Root;
 use crate::model::layout::STATE;
-use crate::observe::{FactsError, facts, observe};
+use crate::observe::{facts, observe};
 use crate::plan::{Observed, Plan, plan};
-use crate::record::{Generation, Generations, ImageLock, Outcome, Pending, RecordError, Restored, add_places};
+use crate::record::{
+    Generation, Generations, ImageLock, Outcome, Pending, RecordError, Restored, add_places, set_acceleration,
+};
 use crate::stack::{self, Desired, Facts};
 
 pub use accept::accept;
@@ -76,10 +79,7 @@ pub async fn survey(host: &Host, loaded: &Loaded) -> Result<Survey, ApplyError> 
 }
 
 fn known(root: &Root, loaded: &Loaded) -> Result<Facts, ApplyError> {
-    facts(root, &loaded.settings).map_err(|error| match error {
-        FactsError::Record(error) => ApplyError::Record(error),
-        FactsError::Refused(refusal) => ApplyError::Refused(vec![refusal]),
-    })
+    Ok(facts(root, &loaded.settings)?)
 }
 
 async fn survey_with(host: &Host, loaded: &Loaded, facts: Facts) -> Result<Survey, ApplyError> {
@@ -234,6 +234,7 @@ fn record(
     ImageLock::read(&host.root)?.put_in_force(survey.desired.runs.clone(), [])?;
     let places = survey.desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
     add_places(&host.root, places)?;
+    set_acceleration(&host.root, &survey.desired.acceleration)?;
     let generation = Generation { restored, ..generation(loaded, &survey.desired, more) };
     Ok(Generations::new(&host.root).record(generation)?)
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 use crate::apply::operation::Operation;
 use crate::apply::progress::{Event, Progress};
 use crate::apply::upgrade::watch::Unwell;
-use crate::apply::{ApplyError, Survey, images, restore, secrets, units};
+use crate::apply::{ApplyError, Survey, images, restore, secrets, transcoding, units};
 use crate::host::door::DoorError;
 use crate::host::files::{self, FileError};
 use crate::host::generator::GeneratorError;
+use crate::host::immich::CallError;
 use crate::host::lock::LockError;
 use crate::host::podman::PodmanError;
 use crate::host::process::ProcessError;
@@ -88,6 +89,12 @@ pub enum StepError {
     /// The doors of the server.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// Immich.
+    #[error(transparent)]
+    Immich(#[from] CallError),
+    /// Immich's configuration is not what it was.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// What was started is not well.
     #[error(transparent)]
     Unwell(#[from] Unwell),
@@ -261,6 +268,7 @@ async fn execute(
             units::jobs(host, Verb::Start, units, progress).await
         }
         Step::Restart { units } => units::jobs(host, Verb::Restart, units, progress).await,
+        Step::SetTranscoding { from, to } => Box::pin(transcoding::set(host, from, to)).await,
     }
 }
 

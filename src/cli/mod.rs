@@ -5,6 +5,7 @@ mod config;
 mod daemon;
 mod doctor;
 mod failure;
+mod hardware;
 mod history;
 mod icloud;
 mod immich;
@@ -75,6 +76,8 @@ enum Command {
     History,
     /// Check every precondition and name the remedy of each that fails
     Doctor,
+    /// Show what was found of graphics cards, what uses them, and why not the rest
+    Hardware(hardware::Arguments),
     /// Take, list and delete snapshots of database, queue and photographs
     Snapshot(snapshot::Arguments),
     /// Put a snapshot back: database, photographs, images and units of one moment
@@ -183,8 +186,9 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             Command::Status => status::run(context).await,
             Command::History => history::run(context),
             Command::Doctor => doctor::run(context).await,
+            Command::Hardware(arguments) => hardware::run(context, arguments).await,
             Command::Snapshot(arguments) => snapshot::run(context, arguments).await,
-            Command::Restore(options) => restore::run(context, options).await,
+            Command::Restore(options) => Box::pin(restore::run(context, options)).await,
             Command::Upgrade(options) => upgrade::run(context, options).await,
             Command::Rollback(options) => rollback::run(context, options).await,
             Command::Thaw => snapshot::thaw(context).await,

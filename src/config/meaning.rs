@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::model::hardware::{GfxOverride, GfxTarget, RenderDevice, RenderNode};
 use crate::model::icloud::{OLDEST_ICLOUDPD, icloudpd_is_too_old};
 use crate::model::{
     Calendar, DatabaseStorage, HostPath, ImageRef, Invalid, NetworkName, PostgresMajor, Release, SecretName, TimeSpan,
@@ -229,6 +230,27 @@ pub(super) fn word(words: &[&str], text: &str) -> Result<(), Refusal> {
     let listed: Vec<_> = words.iter().map(|word| quoted(word)).collect();
     let help = nearest(text, words.iter().copied()).map(did_you_mean);
     Err(Refusal::new(format!("one of: {}", listed.join(", ")), help))
+}
+
+/// The card that is used.
+pub(super) fn render(text: &str) -> Result<RenderDevice, Refusal> {
+    text.parse().map_err(|invalid: Invalid| {
+        let help = if text.starts_with("/dev/dri/card") {
+            Some("that is the screen's node; ls -l /dev/dri/by-path tells which render node belongs to it".to_owned())
+        } else {
+            RenderNode::of_name(text).map(|node| did_you_mean(&node.to_string()))
+        };
+        Refusal { help, ..invalid.into() }
+    })
+}
+
+/// As what an AMD card is taken.
+pub(super) fn gfx(text: &str) -> Result<GfxOverride, Refusal> {
+    text.parse().map_err(|invalid: Invalid| {
+        // The stepping is a hexadecimal digit in the one, and a number in the other.
+        let help = text.parse::<GfxTarget>().ok().map(|target| did_you_mean(&target.version()));
+        Refusal { help, ..invalid.into() }
+    })
 }
 
 /// An image of icloudpd.

@@ -48,8 +48,8 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use origins::{Origin, Origins, Setting};
 pub use schema::schema;
 pub use settings::{
-    Account, Icloud, Immich, Keep, Limits, Network, Notify, NotifyCommand, Postgres, Remote, Settings, Skip, Snapshots,
-    Storage, Upgrade,
+    Account, Hardware, Icloud, Immich, Keep, Limits, Network, Notify, NotifyCommand, Postgres, Remote, Settings, Skip,
+    Snapshots, Storage, Upgrade,
 };
 pub use source::{Position, Source};
 

@@ -87,6 +87,8 @@ fn of_kind(kind: Kind) -> Json {
         Kind::Email => text("^[^@\\s-][^@\\s]*@[^@\\s]+$"),
         Kind::Created => text("^([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,5}d)$"),
         Kind::Folders => text("^(none|[^/.].*\\{0?:[^}]*%.*)$|^\\{0?:[^}]*%"),
+        Kind::Render => text("^/dev/dri/(renderD1[2-9][0-9]|by-path/pci-[0-9a-f:.]+-render)$"),
+        Kind::Gfx => text("^[0-9]{1,2}\\.[0-9]{1,2}\\.[0-9]{1,2}$"),
         Kind::Number(least) => json!({ "type": "integer", "minimum": least, "maximum": 10_000_000 }),
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::Words(words) => {

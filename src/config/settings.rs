@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::catalogue::Catalogue;
+use crate::model::hardware::{EncoderChoice, GfxOverride, MlChoice, RenderDevice};
 use crate::model::icloud::{AlbumName, CreatedBound, Domain, LibraryName};
 use crate::model::{
     AccountName, AppleId, Calendar, Component, CpuQuota, DatabaseStorage, EmailAddress, EnvironmentName, HostPath,
@@ -26,6 +27,8 @@ pub struct Settings {
     pub postgres: Postgres,
     /// `[snapshots]`
     pub snapshots: Snapshots,
+    /// `[hardware]`
+    pub hardware: Hardware,
     /// `[upgrade]`
     pub upgrade: Upgrade,
     /// `[notify]`
@@ -81,6 +84,19 @@ pub struct Postgres {
     pub major: Option<PostgresMajor>,
     /// What it lies on. Default flash.
     pub storage: DatabaseStorage,
+}
+
+/// What machine learning and transcoding are given of the host's graphics.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Hardware {
+    /// What machine learning computes with. Default auto.
+    pub ml: MlChoice,
+    /// What encodes videos. Default auto.
+    pub transcoding: EncoderChoice,
+    /// The one card for both; `None`: the best that there is.
+    pub device: Option<RenderDevice>,
+    /// As what an AMD card is taken; `None`: as the table of targets says.
+    pub gfx_override: Option<GfxOverride>,
 }
 
 /// When snapshots are taken, and which of them stay.

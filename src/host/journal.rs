@@ -41,6 +41,17 @@ pub async fn since(unit: &UnitName, since: Timestamp, count: usize) -> String {
     }
 }
 
+/// The last lines that a unit and its container wrote within that time, at most so many, as they were written; none if the
+/// journal cannot be read.
+pub async fn lines_within(unit: &UnitName, time: Duration, count: usize) -> Vec<String> {
+    let (since, count) = (format!("--since=-{}s", time.as_secs()), count.to_string());
+    // -a: a line with colours in it is not taken for something unprintable.
+    let arguments = ["-q", "--no-pager", "-a", "-o", "cat", &since, "-n", &count, "-u", unit.as_str()];
+    let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+    let said = process::feed("journalctl", &arguments, &[], PATIENCE).await.unwrap_or_default();
+    said.lines().map(str::to_owned).collect()
+}
+
 /// What a unit and its container write from now on, read bit by bit.
 #[derive(Debug)]
 pub struct Follow {

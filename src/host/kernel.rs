@@ -1,6 +1,7 @@
 //! The kernel's forwarding switches and name in /proc/sys, our rules in its packet filter, and whether SELinux is on.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::host::files::{self, FileError};
 use crate::host::firewall::{self, Family};
@@ -49,6 +50,17 @@ fn set(path: PathBuf, value: &str) -> Result<(), FileError> {
 pub fn boot(root: &Root) -> Option<String> {
     let id = files::read(&root.join("/proc/sys/kernel/random/boot_id")).ok()??;
     Some(id.trim().to_owned())
+}
+
+/// How long ago the first process was started: on a host in a container, too, whose kernel has run for longer. None where
+/// that cannot be told.
+pub fn since_boot(root: &Root) -> Option<Duration> {
+    // proc_pid_stat(5): the 22nd field, in ticks since the kernel's start; a name in brackets before it may hold spaces.
+    let stat = files::read(&root.join("/proc/1/stat")).ok()??;
+    let started: f64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let uptime: f64 = files::read(&root.join("/proc/uptime")).ok()??.split_whitespace().next()?.parse().ok()?;
+    // USER_HZ is 100 wherever Linux runs on (time(7)).
+    Duration::try_from_secs_f64(uptime - started / 100.0).ok()
 }
 
 /// Whether SELinux is enabled on this host, enforcing or not.

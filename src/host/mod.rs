@@ -8,6 +8,7 @@ pub mod files;
 pub mod firewall;
 pub mod freezer;
 pub mod generator;
+pub mod gpu;
 pub mod holders;
 pub mod hook;
 pub mod immich;

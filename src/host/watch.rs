@@ -37,11 +37,14 @@ const ALWAYS: AddWatchFlags = AddWatchFlags::IN_DELETE_SELF
 
 /// What matters in one folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct Ear {
     /// Names.
     pub names: BTreeSet<OsString>,
     /// Whether what is behind the names matters too, and not only whether they are there.
     pub changes: bool,
+    /// Whether owner and mode of what is behind the names matter: of devices, which are written to without end.
+    pub owners: bool,
     /// Whether it matters that somebody has done with what is behind a name: a lock.
     pub closing: bool,
     /// Whether any folder that comes or goes matters.
@@ -52,13 +55,17 @@ impl Ear {
     fn join(&mut self, other: &Self) {
         self.names.extend(other.names.iter().cloned());
         self.changes |= other.changes;
+        self.owners |= other.owners;
         self.closing |= other.closing;
         self.folders |= other.folders;
     }
 
     fn flags(&self) -> AddWatchFlags {
         let wanted = |is_wanted: bool, flags: AddWatchFlags| if is_wanted { flags } else { AddWatchFlags::empty() };
-        COMINGS | wanted(self.changes, CHANGES) | wanted(self.closing, AddWatchFlags::IN_CLOSE_WRITE)
+        COMINGS
+            | wanted(self.changes, CHANGES)
+            | wanted(self.owners, AddWatchFlags::IN_ATTRIB)
+            | wanted(self.closing, AddWatchFlags::IN_CLOSE_WRITE)
     }
 
     fn hears(&self, mask: AddWatchFlags, name: Option<&OsStr>) -> bool {

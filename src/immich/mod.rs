@@ -32,7 +32,7 @@ pub use scan::{Scanned, Which, Wish, guarded_scan, library_names};
 pub use setup::{Administrator, Need, Setup, need, setup};
 
 /// The secret with the API key.
-pub const API_KEY: &str = "photos-immich-api-key";
+pub use crate::stack::API_KEY;
 
 /// Held by whoever looks through a library, scans it, or makes one: they go by the same record, and one at a time. Whoever needs
 /// others, too, takes this one first.

@@ -50,6 +50,13 @@ impl ImageRef {
         self.digest.as_ref()
     }
 
+    /// This image with another tag, and no digest.
+    #[must_use]
+    pub fn with_tag(&self, tag: &str) -> Option<Self> {
+        let repository = self.repository.clone();
+        is_tag(tag).then(|| Self { repository, tag: Some(tag.to_owned()), digest: None })
+    }
+
     /// This image at exactly `digest`. The tag is dropped: Podman refuses to run a reference with both.
     #[must_use]
     pub fn at(&self, digest: Digest) -> Self {

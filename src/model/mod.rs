@@ -6,6 +6,7 @@
 
 mod bounds;
 mod calendar;
+pub mod hardware;
 pub mod icloud;
 mod image;
 mod in_force;
@@ -42,8 +43,8 @@ pub use snapshot::{SnapshotId, SubvolumeUuid};
 pub use space::{Allocation, Device, Group, Profile, Room};
 pub use span::TimeSpan;
 pub use state::{
-    ActiveState, ContainerRun, ContainerState, FileKind, FileState, HASH_LABEL, Kernel, LoadState, NetworkState,
-    PlaceState, PodmanState, RolePassword, SecretState, SubvolumeState, UnitState,
+    ActiveState, ContainerRun, ContainerState, DEVICES_LABEL, FileKind, FileState, HASH_LABEL, Kernel, LoadState,
+    NetworkState, PlaceState, PodmanState, RolePassword, SecretState, SubvolumeState, UnitState,
 };
 pub use storage::{Subvolume, Tree};
 pub use upgrade::{Phase, Side, Upgrade};

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// The label by which a container or network tells which text of its unit it was made from.
 pub const HASH_LABEL: &str = "photos-agent.unit";
 
+/// The label by which a container tells that it was given its graphics card.
+pub const DEVICES_LABEL: &str = "photos-agent.devices";
+
 /// Podman's objects.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PodmanState {
@@ -38,6 +41,8 @@ pub struct ContainerState {
     pub secrets: BTreeMap<String, String>,
     /// Hash of the unit text that it was made from.
     pub hash: Option<String>,
+    /// Whether it was given its graphics card when it started.
+    pub has_devices: bool,
 }
 
 /// A container that runs.

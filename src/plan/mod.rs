@@ -6,8 +6,10 @@
 mod accounts;
 pub mod census;
 pub mod door;
+pub mod failing;
 mod first_start;
 pub mod going_back;
+mod graphics;
 pub mod health;
 mod images;
 pub mod learning;
@@ -26,6 +28,7 @@ mod step;
 mod storage;
 pub mod sync;
 mod timers;
+pub mod transcoding;
 mod units;
 pub mod upgrade;
 
@@ -93,6 +96,8 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     networks::plan_kernel(observed, desired, &mut plan);
     timers::plan(observed, desired, &mut plan);
     services::plan(observed, podman, desired, &wanted, stop, &mut plan);
+    transcoding::plan(observed, desired, &mut plan);
+    graphics::tell(desired, &mut plan);
     secrets::tell_lost(observed, podman, desired, &mut plan);
     plan
 }

@@ -8,6 +8,7 @@ use crate::model::icloud::Sentinel;
 use crate::model::{
     AccountName, FileState, HostPath, Kernel, PlaceState, PodmanState, RolePassword, Subvolume, UnitName, UnitState,
 };
+use crate::plan::transcoding;
 
 /// The host at one moment.
 #[derive(Debug, Clone)]
@@ -46,6 +47,10 @@ pub struct Observed {
     pub filled: BTreeSet<AccountName>,
     /// Whether data of another moment is being put back, which brings its own order of photographs along.
     pub going_back: bool,
+    /// What of the graphics cards that services are given is there now.
+    pub devices: BTreeSet<HostPath>,
+    /// Immich's own setting, where the agent answers for it and could ask.
+    pub transcoding: Option<transcoding::Asked>,
     /// Whether SELinux is on, so that new subvolumes need a label.
     pub selinux: bool,
 }

@@ -169,6 +169,12 @@ fn outdated(observed: &Observed, podman: &PodmanState, service: &DesiredService)
     if container.hash.as_ref() != Some(&service.hash) {
         return Some("running from an older text of the unit");
     }
+    if !service.devices.is_empty()
+        && !container.has_devices
+        && service.devices.iter().all(|path| observed.devices.contains(path))
+    {
+        return Some("started without its graphics card, which is there now");
+    }
     // By identity, not by time: clocks jump.
     let changed = |secret: &crate::model::SecretName| {
         let mounted = container.secrets.get(secret.as_str());

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::model::icloud::{SENTINEL, Sentinel};
 use crate::model::{HostPath, ImageRef, NetworkName, Refusal, SecretName, Subvolume, UnitName};
+use crate::plan::transcoding::Setting;
 
 /// What to do, in order, or why nothing may be done.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -192,6 +193,13 @@ pub enum Step {
         /// The units.
         units: Vec<UnitName>,
     },
+    /// Changes Immich's own setting of what encodes videos.
+    SetTranscoding {
+        /// What it is.
+        from: Setting,
+        /// What it becomes.
+        to: Setting,
+    },
 }
 
 /// A file that is written.
@@ -314,6 +322,7 @@ impl fmt::Display for Step {
             Self::WriteMarkers { folders } => write!(f, "write .immich in {}", join(folders)),
             Self::Start { units, .. } => write!(f, "start {}", join(units)),
             Self::Restart { units } => write!(f, "restart {}", join(units)),
+            Self::SetTranscoding { from, to } => write!(f, "set Immich's video encoding from \"{from}\" to \"{to}\""),
         }
     }
 }

@@ -51,6 +51,12 @@ impl Value {
         Ok(Self(format!("{first} ${variable} {words}").trim_end().to_owned()))
     }
 
+    /// For a key that is split into words: one of systemd's variables, which becomes as many words as it has when the unit
+    /// starts, or none.
+    pub fn variable(name: &EnvironmentName) -> Self {
+        Self(format!("${name}"))
+    }
+
     /// One word of a key that is split: [`Value::words`] of one.
     pub fn word(word: &str) -> Result<Self, Invalid> {
         Self::words([word])

@@ -6,6 +6,7 @@
 mod first_start;
 mod found;
 mod generation;
+mod graphics;
 mod history;
 mod icloud;
 mod images;
@@ -28,6 +29,7 @@ use serde::de::DeserializeOwned;
 pub use first_start::{MarkError, is_first_start, mark_first_start};
 pub use found::{Found, Summary};
 pub use generation::{Generation, Generations, Restored, mends};
+pub use graphics::{Graphics, GraphicsTrial, Workload, add_setting, graphics, set_acceleration, set_graphics_trial};
 pub use history::{Entry, History, Outcome, StepRecord};
 pub use icloud::{AccountRecord, Accounts, Kept, Looked, Run, icloud, set_icloud};
 pub use images::ImageLock;

@@ -20,7 +20,7 @@ mod verify;
 use crate::apply::{ApplyError, StepError, applied};
 use crate::config::Loaded;
 use crate::model::{Refusal, Root};
-use crate::observe::{FactsError, facts};
+use crate::observe::facts;
 use crate::record::{Generation, Generations, Pending, Snapshots};
 use crate::stack::{self, Desired, Disk};
 
@@ -65,10 +65,7 @@ impl Applied {
             let remedy = restored.map_or_else(by_files, |_| format!("install photos-agent {} again", generation.agent));
             return Err(refused(Refusal::new(what, why, remedy)));
         };
-        let facts = facts(root, &loaded.settings).map_err(|error| match error {
-            FactsError::Record(error) => ApplyError::Record(error),
-            FactsError::Refused(refusal) => refused(refusal),
-        })?;
+        let facts = facts(root, &loaded.settings)?;
         let desired = stack::desire(&loaded.settings, &facts).map_err(refused)?;
         Ok(Self { generation, loaded, desired })
     }

@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::{BENCH, OtherMajor, SNAPSHOTS, icloudpd};
+use crate::model::hardware::Acceleration;
 use crate::model::icloud::Sentinel;
 use crate::model::{
     AccountName, HostPath, ImageRef, InForce, Invalid, NetworkName, SecretName, Service, SnapshotId, Subnet, Subvolume,
@@ -44,6 +45,10 @@ pub struct Desired {
     pub firewall: UnitName,
     /// The unit that finishes an interrupted operation before the services start.
     pub resolve: UnitName,
+    /// What machine learning and transcoding are given.
+    pub acceleration: Box<Acceleration>,
+    /// What is kept of it although it is not there yet: the host has only just booted.
+    pub awaited: Vec<HostPath>,
     /// What happens by the clock. Each starts the service of its name, but for those of accounts.
     pub timers: Vec<UnitName>,
     /// The accounts of iCloud.
@@ -159,6 +164,8 @@ pub struct DesiredService {
     pub secrets: Vec<SecretName>,
     /// Paths in the container at which subvolumes are mounted.
     pub mounts: Vec<&'static str>,
+    /// What has to be there before it is given its graphics card; empty where it has none.
+    pub devices: Vec<HostPath>,
 }
 
 /// An account of iCloud.

@@ -7,7 +7,9 @@ use serde::Serialize;
 use super::{Facts, Refusal};
 use crate::catalogue::Entry;
 use crate::config::Settings;
-use crate::model::{Component, Digest, ImageRef, InForce, PostgresMajor, Service};
+use crate::hardware::{self, Image};
+use crate::model::hardware::{Acceleration, Variant};
+use crate::model::{Component, Digest, ImageRef, InForce, PostgresMajor, Release, Service};
 
 /// The images of all services, and the catalogue's entry that they belong to.
 pub(super) struct Images<'a> {
@@ -20,6 +22,8 @@ pub(super) struct Images<'a> {
     pub(super) wish: Option<InForce>,
     /// What they say of another major version of the database.
     pub(super) other_major: Option<OtherMajor>,
+    /// What machine learning and transcoding are given.
+    pub(super) acceleration: Box<Acceleration>,
 }
 
 /// A wish for another major version of the database than that of the cluster.
@@ -56,8 +60,9 @@ pub(super) fn choose<'a>(settings: &'a Settings, facts: &Facts) -> Result<Images
     let Some(runs) = &facts.in_force else {
         let entry = wished?;
         let major = major(settings, facts, entry)?;
-        let runs = wish(settings, entry, major)?;
-        return Ok(Images { entry, major, runs, wish: None, other_major: None });
+        let mut runs = wish(settings, entry, major)?;
+        let acceleration = accelerate(settings, facts, entry, &mut runs)?;
+        return Ok(Images { entry, major, runs, wish: None, other_major: None, acceleration });
     };
     // What runs goes on to run, whatever this catalogue knows of it.
     let entry = settings.catalogue.nearest(&runs.release).ok_or_else(|| unknown_release(settings))?;
@@ -70,9 +75,65 @@ pub(super) fn choose<'a>(settings: &'a Settings, facts: &Facts) -> Result<Images
     let wish = wished.and_then(|entry| wish(settings, entry, major)).ok();
     let mut written = wish.as_ref().map(|wish| wish.written.clone()).unwrap_or_default();
     written.extend(runs.written.clone());
-    let runs = InForce { release: runs.release.clone(), written };
+    let mut runs = InForce { release: runs.release.clone(), written };
+    let acceleration = accelerate(settings, facts, entry, &mut runs)?;
+    let mut wish = wish;
+    if let Some(wish) = &mut wish {
+        take_variant(settings, wish, acceleration.learning.variant);
+    }
     let wish = wish.filter(|wish| *wish != runs);
-    Ok(Images { entry, major, runs, wish, other_major })
+    Ok(Images { entry, major, runs, wish, other_major, acceleration })
+}
+
+/// What machine learning computes with is of this host and not of the release: whatever is in force, it is decided anew, and the
+/// release's image taken in the variant that belongs to it. An image that the operator names stays as it is.
+fn accelerate(
+    settings: &Settings,
+    facts: &Facts,
+    entry: &Entry,
+    runs: &mut InForce,
+) -> Result<Box<Acceleration>, Refusal> {
+    let image = runs.written.get(&Component::Ml).unwrap_or(&entry.ml);
+    let image = if variant_of(settings, runs, image).is_some() {
+        let is_pulled = |variant: &Variant| {
+            let image = in_variant(image, &runs.release, *variant);
+            image.is_some_and(|image| facts.lock.contains_key(&image))
+        };
+        Image::Release(Variant::ALL.into_iter().filter(is_pulled).collect())
+    } else {
+        Image::Named(named_variant(image, &runs.release))
+    };
+    let acceleration = hardware::choose(&settings.hardware, &facts.graphics, &image)?;
+    take_variant(settings, runs, acceleration.learning.variant);
+    Ok(acceleration)
+}
+
+/// Takes the release's image of machine learning in this variant.
+fn take_variant(settings: &Settings, runs: &mut InForce, variant: Variant) {
+    let Some(image) = runs.written.get(&Component::Ml) else { return };
+    if variant_of(settings, runs, image).is_some()
+        && let Some(image) = in_variant(image, &runs.release, variant)
+    {
+        runs.written.insert(Component::Ml, image);
+    }
+}
+
+fn in_variant(image: &ImageRef, release: &Release, variant: Variant) -> Option<ImageRef> {
+    image.with_tag(&format!("{release}{}", variant.suffix()))
+}
+
+/// The variant of an image that is the release's own, which may be taken in another one.
+fn variant_of(settings: &Settings, runs: &InForce, image: &ImageRef) -> Option<Variant> {
+    let is_named = settings.images.contains_key(&Component::Ml) || image.digest().is_some();
+    let variant = image.tag().and_then(|tag| Variant::of_tag(tag, &runs.release));
+    variant.filter(|_| !is_named)
+}
+
+/// What can be told of one that the operator names.
+fn named_variant(image: &ImageRef, release: &Release) -> Option<Variant> {
+    let tag = image.tag()?;
+    let ends = |variant: &Variant| !variant.suffix().is_empty() && tag.ends_with(variant.suffix());
+    Variant::of_tag(tag, release).or_else(|| Variant::ALL.into_iter().find(ends))
 }
 
 /// The major version of what runs: the cluster's, or where there is none, that of its image.

@@ -5,6 +5,7 @@
 //! host decide. Pure: it reads no file, no clock and no bus, and whatever it cannot put right it refuses.
 
 mod desired;
+mod devices;
 pub mod icloudpd;
 mod images;
 mod ml;
@@ -24,6 +25,7 @@ mod unit;
 use std::collections::BTreeMap;
 
 use crate::config::Settings;
+use crate::hardware::Seen;
 use crate::model::layout::STATE;
 use crate::model::{
     Digest, HostPath, ImageRef, InForce, Invalid, PostgresMajor, Refusal, SecretName, Service, Subvolume, UnitName,
@@ -81,6 +83,9 @@ pub const FIREWALL_RULES: &str = "/var/lib/photos-agent/firewall.nft";
 /// The secret that both sides of the database read.
 pub const DATABASE_PASSWORD: &str = "photos-db-password";
 
+/// The secret with the key by which the agent asks Immich.
+pub const API_KEY: &str = "photos-immich-api-key";
+
 /// What has to be known of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -94,6 +99,8 @@ pub struct Facts {
     pub local_time: bool,
     /// Where programs are.
     pub programs: Programs,
+    /// The graphics, and what was in use of them.
+    pub graphics: Seen,
 }
 
 /// Programs that units run.
@@ -165,6 +172,8 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
         target: UnitName::constant(TARGET),
         firewall: UnitName::constant(FIREWALL),
         resolve: UnitName::constant(RESOLVE),
+        awaited: crate::hardware::awaited(&facts.graphics, &context.images.acceleration),
+        acceleration: context.images.acceleration.clone(),
         timers,
         accounts,
     })
@@ -207,6 +216,7 @@ fn container(service: Service, context: &Context<'_>) -> Result<(DesiredFile, De
     let reads_password = matches!(service, Service::Postgres | Service::Server);
     let secrets = if reads_password { vec![SecretName::constant(DATABASE_PASSWORD)] } else { Vec::new() };
     let name = UnitName::constant(service.unit());
+    let devices = devices::of(service, &context.images.acceleration).there.clone();
     let desired = DesiredService {
         service,
         unit: name.clone(),
@@ -215,6 +225,7 @@ fn container(service: Service, context: &Context<'_>) -> Result<(DesiredFile, De
         needs,
         secrets,
         mounts: unit.mounts(),
+        devices,
     };
     Ok((unit.into_file(path, name), desired))
 }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Running;
 use super::images::{self, ImageChange};
 use super::offers::{Heard, is_stored};
 use super::space::{self, Needs};
-use super::{Running, of_facts};
 use crate::apply::ApplyError;
 use crate::config::{Loaded, Settings};
 use crate::host::Host;
@@ -65,7 +65,7 @@ pub struct Check {
 /// Looks, and writes nothing.
 pub async fn check(host: &Host, loaded: &Loaded, order: &Order) -> Result<Check, ApplyError> {
     let mut running = Running::read(&host.root)?;
-    let facts = facts(&host.root, &loaded.settings).map_err(of_facts)?;
+    let facts = facts(&host.root, &loaded.settings)?;
     let settings = &stack::within_major(&loaded.settings, &facts);
     if let Some(runs) = &facts.in_force {
         running.release = runs.release.clone();

@@ -11,7 +11,7 @@ use crate::observe::{chain, facts};
 use crate::plan::upgrade::{MajorQuestion, to_major};
 use crate::snapshot::Applied;
 use crate::upgrade::run::{Wish, check, failed, side_of, take_snapshot, tell};
-use crate::upgrade::{of_facts, preflight, pull};
+use crate::upgrade::{preflight, pull};
 
 /// One that was made.
 #[derive(Debug, Serialize)]
@@ -57,7 +57,7 @@ fn target(
     wanted: PostgresMajor,
 ) -> Result<Option<(PostgresMajor, ImageRef)>, ApplyError> {
     let settings = &applied.loaded.settings;
-    let cluster = facts(&host.root, settings).map_err(of_facts)?.cluster;
+    let cluster = facts(&host.root, settings)?.cluster;
     let runs = &applied.desired.runs;
     let question = MajorQuestion {
         wanted,

@@ -16,7 +16,6 @@ mod unattended;
 
 use crate::apply::ApplyError;
 use crate::model::{Refusal, Release, Root};
-use crate::observe::FactsError;
 use crate::record::{Generation, Generations};
 
 pub use check::{Check, Order, Stage, check};
@@ -50,12 +49,5 @@ impl Running {
             refused(Refusal::new(format!("generation {}", generation.number), why, "photos-agent history"))
         })?;
         Ok(Self { release, generation })
-    }
-}
-
-fn of_facts(error: FactsError) -> ApplyError {
-    match error {
-        FactsError::Record(error) => ApplyError::Record(error),
-        FactsError::Refused(refusal) => ApplyError::Refused(vec![refusal]),
     }
 }

@@ -12,7 +12,7 @@ use crate::record::{lift_quarantine, quarantine};
 use crate::snapshot::{self, Applied};
 use crate::stack::{self, Facts};
 use crate::upgrade::pull::{self, Unheard};
-use crate::upgrade::{Check, Order, Wish, check, of_facts};
+use crate::upgrade::{Check, Order, Wish, check};
 
 /// Bytes that have to be free beside what is known to be needed.
 const ROOM: u64 = 256 << 20;
@@ -85,7 +85,7 @@ fn refuse_without_room_for_the_dump(check: &Check) -> Result<(), ApplyError> {
 
 /// What the release's entry and the operator's images come to, for the cluster on disk.
 fn target(host: &Host, applied: &Applied, release: Release) -> Result<InForce, ApplyError> {
-    let known = facts(&host.root, &applied.loaded.settings).map_err(of_facts)?;
+    let known = facts(&host.root, &applied.loaded.settings)?;
     let mut settings: Settings = stack::within_major(&applied.loaded.settings, &known);
     settings.immich.version = release;
     let desired = stack::desire(&settings, &Facts { in_force: None, ..known });

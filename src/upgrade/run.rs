@@ -202,7 +202,7 @@ async fn carry_out(
         take_snapshot(host, wish, applied, &change, reason, operation, progress).await
     };
     match stopped.await {
-        Ok(back) => try_out(host, loaded, back, operation, progress).await,
+        Ok(back) => Box::pin(try_out(host, loaded, back, operation, progress)).await,
         Err(error) => {
             if let Err(left) = give_up(host, loaded, operation, progress).await {
                 tracing::error!("the stack did not come up again: {}", crate::observe::chain(&left));

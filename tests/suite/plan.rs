@@ -4,6 +4,7 @@
 
 mod accounts;
 mod door;
+mod graphics;
 mod health;
 mod properties;
 mod scan;

@@ -31,8 +31,9 @@ enum World {
 }
 
 const NOUNS: &[&str] = &["catalogue", "model"];
-const DECISIONS: &[&str] = &["catalogue", "config", "model", "quadlet", "stack"];
-const EFFECTS: &[&str] = &["catalogue", "config", "host", "model", "observe", "plan", "quadlet", "record", "stack"];
+const DECISIONS: &[&str] = &["catalogue", "config", "hardware", "model", "quadlet", "stack"];
+const EFFECTS: &[&str] =
+    &["catalogue", "config", "hardware", "host", "model", "observe", "plan", "quadlet", "record", "stack"];
 const DOORS: &[&str] = &[
     "apply",
     "catalogue",
@@ -55,6 +56,7 @@ const ROOMS: &[Room] = &[
     Room { name: "model", sees: &[], world: World::Pure },
     Room { name: "catalogue", sees: &["model"], world: World::Pure },
     Room { name: "config", sees: NOUNS, world: World::PureBut("config/files.rs") },
+    Room { name: "hardware", sees: &["config", "model"], world: World::Pure },
     Room { name: "quadlet", sees: &["model"], world: World::Pure },
     Room { name: "stack", sees: DECISIONS, world: World::Pure },
     Room { name: "plan", sees: DECISIONS, world: World::Pure },
@@ -119,6 +121,7 @@ const ROOMS: &[Room] = &[
             "apply",
             "catalogue",
             "config",
+            "hardware",
             "host",
             "icloud",
             "immich",

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use photos_agent::catalogue::Catalogue;
 use photos_agent::config::{
-    Icloud, Immich, Keep, Limits, Network, Notify, NotifyCommand, Postgres, Settings, Snapshots, Storage, Upgrade,
+    Hardware, Icloud, Immich, Keep, Limits, Network, Notify, NotifyCommand, Postgres, Settings, Snapshots, Storage,
+    Upgrade,
 };
+use photos_agent::hardware::Seen;
 use photos_agent::model::HASH_LABEL;
 use photos_agent::model::{
     Component, DatabaseStorage, Digest, ImageRef, MaxMissing, PostgresMajor, Service, Subvolume,
@@ -33,6 +35,7 @@ pub fn empty() -> Settings {
             schedule: Some("*-*-* 02:00:00".parse().unwrap()),
             keep: Keep { last: 3, hourly: 0, daily: 7, weekly: 4, monthly: 6, yearly: 0 },
         },
+        hardware: Hardware::default(),
         upgrade: upgrade(),
         notify: Notify::default(),
         icloud: icloud(),
@@ -83,6 +86,7 @@ fn every_key() -> Settings {
             schedule: Some("Mon..Fri *-*-* 1..5/2:30 Europe/Oslo".parse().unwrap()),
             keep: Keep { last: 1, hourly: 24, daily: 14, weekly: 8, monthly: 12, yearly: 10 },
         },
+        hardware: Hardware::default(),
         upgrade: Upgrade {
             automatic: true,
             schedule: "Mon..Thu *-*-* 5..6:15 Europe/Oslo".parse().unwrap(),
@@ -124,7 +128,8 @@ pub fn locked(settings: &Settings) -> Facts {
 
 pub fn bare() -> Facts {
     let programs = Programs { nft: "/usr/sbin/nft".parse().unwrap(), podman: "/usr/bin/podman".parse().unwrap() };
-    Facts { in_force: None, lock: BTreeMap::new(), cluster: None, local_time: true, programs }
+    let graphics = Seen::default();
+    Facts { in_force: None, lock: BTreeMap::new(), cluster: None, local_time: true, programs, graphics }
 }
 
 fn fixtures() -> PathBuf {

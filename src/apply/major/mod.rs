@@ -34,7 +34,7 @@ pub async fn change(
         Ok(forth) => make(host, &back, forth, majors, operation, progress).await,
         Err(error) => Err(failed("decide what takes whose place")(error)),
     };
-    let Err(error) = made else { return arrive(host, loaded, back, operation, progress).await };
+    let Err(error) = made else { return Box::pin(arrive(host, loaded, back, operation, progress)).await };
     // What did not work before the exchange leaves nothing behind, and what did not after it goes on.
     match take_up(host, operation, progress).await {
         Ok(false) => {
@@ -45,7 +45,7 @@ pub async fn change(
         }
         Ok(true) => {
             tracing::warn!("it goes on all the same: {}", chain(&error));
-            arrive(host, loaded, back, operation, progress).await
+            Box::pin(arrive(host, loaded, back, operation, progress)).await
         }
         Err(left) => {
             tracing::error!("what was made is not removed: {}", chain(&left));
@@ -151,7 +151,7 @@ pub(super) async fn resume(
     progress: &mut dyn Progress,
 ) -> (Result<(Survey, Timestamp), ApplyError>, bool) {
     match take_up(host, operation, progress).await {
-        Ok(true) => (arrive(host, loaded, back, operation, progress).await, true),
+        Ok(true) => (Box::pin(arrive(host, loaded, back, operation, progress)).await, true),
         Ok(false) => (upgrade::give_up(host, loaded, operation, progress).await, false),
         Err(error) => (Err(error), false),
     }

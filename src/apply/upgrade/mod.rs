@@ -172,7 +172,7 @@ pub(super) async fn resume(
             (give_up(host, &loaded, &mut operation, progress).await, note)
         }
         Phase::Moving { back, .. } => {
-            let (moved, is_exchanged) = major::resume(host, &loaded, back, &mut operation, progress).await;
+            let (moved, is_exchanged) = Box::pin(major::resume(host, &loaded, back, &mut operation, progress)).await;
             let note = if is_exchanged {
                 "the change of PostgreSQL's major version is finished"
             } else {

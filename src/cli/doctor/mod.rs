@@ -5,6 +5,7 @@
 
 mod checks;
 mod doors;
+mod graphics;
 mod storage;
 mod told;
 

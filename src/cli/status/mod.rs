@@ -1,5 +1,6 @@
 //! `photos-agent status`: services, health, storage, pending work. Changes nothing.
 
+mod graphics;
 mod text;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::record::{
     Found, Generations, Night, Snapshots, Summary, Trials, Upgraded, last_night, last_upgrade, trials,
 };
 use crate::snapshot::{self, name_holes};
+use graphics::Graphics;
 
 #[derive(Serialize)]
 struct Body {
@@ -39,6 +41,8 @@ struct Body {
     answers: bool,
     /// Whether nobody is let in, since what was upgraded has not proven itself yet.
     doors_closed: bool,
+    /// What machine learning and transcoding use.
+    hardware: Graphics,
     storage: BTreeMap<HostPath, Option<Disk>>,
     /// None where they cannot be looked at.
     snapshots: Option<Taken>,
@@ -142,9 +146,15 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     // An ordinary user may not look into the folders of sessions.
     let icloud = if nix::unistd::geteuid().is_root() { standings(host, settings).await? } else { Vec::new() };
     let of_icloud: Vec<Refusal> = icloud.iter().flat_map(|account| account.concerns.iter().cloned()).collect();
+    let hardware = Graphics::look(host, &survey).await?;
+    let of_cards = hardware.concerns.clone();
     let doubted = proofs.last.as_ref().is_some_and(|trial| !trial.proven);
     Ok(Body {
-        well: is_well(&services, answers || silent, plan, &open) && !doubted && lacks.is_none() && of_icloud.is_empty(),
+        well: is_well(&services, answers || silent, plan, &open)
+            && !doubted
+            && lacks.is_none()
+            && of_icloud.is_empty()
+            && of_cards.is_empty(),
         release: survey.desired.runs.release.to_string(),
         generation: Generations::new(&context.root).numbers()?.into_iter().max(),
         target: row(&survey.desired.target, None, None),
@@ -153,6 +163,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         answers,
         // An ordinary user is not told.
         doors_closed: door::is_any_closed(&context.root).unwrap_or(false),
+        hardware,
         storage: storage(context, settings),
         snapshots,
         upgrade: last_upgrade(&context.root)?,
@@ -163,7 +174,7 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
         open_operation: open.operation,
         pending_steps: plan.steps.iter().map(|planned| planned.step.to_string()).collect(),
         refusals: plan.refusals.clone(),
-        concerns: plan.concerns.iter().cloned().chain(lacks).chain(of_icloud).collect(),
+        concerns: plan.concerns.iter().cloned().chain(lacks).chain(of_icloud).chain(of_cards).collect(),
         notes: plan.notes.iter().cloned().chain(told).collect(),
     })
 }

@@ -23,6 +23,7 @@ pub(super) fn text(body: &Body) -> String {
     } else {
         let _ = writeln!(text, "  no answer on http://{}", body.listen);
     }
+    text.push_str(&body.hardware.text());
     for (path, disk) in &body.storage {
         let _ = match disk {
             Some(Disk { space, btrfs: Some(room) }) => writeln!(text, "  {path}: {space}; {room}"),

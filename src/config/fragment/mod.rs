@@ -230,6 +230,8 @@ fn check(kind: Kind, text: &str) -> Result<(), Refusal> {
         Kind::Span => meaning::plain::<TimeSpan>(text).map(drop),
         Kind::Program => meaning::program(text).map(drop),
         Kind::Secret => meaning::secret(text).map(drop),
+        Kind::Render => meaning::render(text).map(drop),
+        Kind::Gfx => meaning::gfx(text).map(drop),
         Kind::Icloudpd => meaning::icloudpd(text).map(drop),
         Kind::Share => meaning::plain::<Share>(text).map(drop),
         Kind::Account => meaning::plain::<AccountName>(text).map(drop),

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 use crate::catalogue::Catalogue;
 use crate::model::Component;
+use crate::model::hardware::{EncoderChoice, MlChoice};
 
 use super::value::Value;
 
@@ -47,6 +48,8 @@ pub(super) enum Kind {
     Albums,
     Created,
     Folders,
+    Render,
+    Gfx,
     /// A whole number, at least this one.
     Number(u32),
     /// One of these words.
@@ -98,6 +101,8 @@ impl Kind {
             Self::Albums => r#"["Family"]"#,
             Self::Created => r#""2024-12-31""#,
             Self::Folders => r#""{:%Y/%m}""#,
+            Self::Render => r#""/dev/dri/renderD128""#,
+            Self::Gfx => r#""10.3.0""#,
             Self::Number(_) => "50",
             Self::Word(_) => r#""original""#,
             Self::Words(_) => r#"["original"]"#,
@@ -232,6 +237,34 @@ fn fixed() -> Vec<Key> {
             "The major version of PostgreSQL.",
         ),
         key("postgres.storage", Kind::Disk, text("ssd"), "", "What the database lies on: \"ssd\" or \"hdd\"."),
+        key(
+            "hardware.ml",
+            Kind::Word(MlChoice::WORDS),
+            text("auto"),
+            "",
+            "What machine learning computes with: \"auto\" is a card that is known to work, else the processor.",
+        ),
+        key(
+            "hardware.transcoding",
+            Kind::Word(EncoderChoice::WORDS),
+            text("auto"),
+            "",
+            "What encodes videos; with \"off\", Immich's own setting is left alone.",
+        ),
+        key(
+            "hardware.device",
+            Kind::Render,
+            None,
+            "the best that there is",
+            "The render node of the one card that is used, or its link below /dev/dri/by-path.",
+        ),
+        key(
+            "hardware.gfx_override",
+            Kind::Gfx,
+            None,
+            "as the agent's table of targets says",
+            "As what an AMD card is taken (HSA_OVERRIDE_GFX_VERSION).",
+        ),
     ]
 }
 
@@ -271,7 +304,7 @@ mod tests {
     fn sections_list_what_is_in_them() {
         assert_eq!(below("storage").into_iter().collect::<Vec<_>>(), ["databases", "ml_cache", "root"]);
         assert_eq!(below("resources.ml").into_iter().collect::<Vec<_>>(), ["cpu_quota", "memory_max"]);
-        assert_eq!(below("").len(), 10);
+        assert_eq!(below("").len(), 11);
         assert!(below("stor").is_empty() && below("storage.root").is_empty());
     }
 

@@ -14,7 +14,8 @@ use super::merged::Merged;
 use super::nearest::nearest;
 use super::problems::{Problem, Problems};
 use super::settings::{
-    Immich, Keep, Limits, Network, Notify, NotifyCommand, Postgres, Remote, Settings, Snapshots, Storage, Upgrade,
+    Hardware, Immich, Keep, Limits, Network, Notify, NotifyCommand, Postgres, Remote, Settings, Snapshots, Storage,
+    Upgrade,
 };
 use super::value::{Entry, Value, quoted};
 
@@ -30,6 +31,7 @@ pub(super) fn resolve(merged: &Merged, catalogue: &Catalogue, problems: &mut Pro
     let network = resolver.network();
     let immich = resolver.immich();
     let postgres = resolver.postgres();
+    let hardware = resolver.hardware();
     let snapshots = resolver.snapshots();
     let upgrade = resolver.upgrade();
     let notify = resolver.notify();
@@ -44,6 +46,7 @@ pub(super) fn resolve(merged: &Merged, catalogue: &Catalogue, problems: &mut Pro
             network: network?,
             immich: immich?,
             postgres: postgres?,
+            hardware: hardware?,
             snapshots: snapshots?,
             upgrade: upgrade?,
             notify: notify?,
@@ -166,6 +169,14 @@ impl Resolver<'_> {
         };
         let storage = self.required("postgres.storage", meaning::disk);
         Ok(Postgres { major: major?, storage: storage? })
+    }
+
+    fn hardware(&mut self) -> Result<Hardware, Reported> {
+        let ml = self.required("hardware.ml", meaning::plain);
+        let transcoding = self.required("hardware.transcoding", meaning::plain);
+        let device = self.optional("hardware.device", meaning::render);
+        let gfx_override = self.optional("hardware.gfx_override", meaning::gfx);
+        Ok(Hardware { ml: ml?, transcoding: transcoding?, device: device?, gfx_override: gfx_override? })
     }
 
     fn snapshots(&mut self) -> Result<Snapshots, Reported> {

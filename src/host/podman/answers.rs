@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::model::{ContainerRun, ContainerState, HASH_LABEL, NetworkState, SecretState};
+use crate::model::{ContainerRun, ContainerState, DEVICES_LABEL, HASH_LABEL, NetworkState, SecretState};
 
 #[derive(Deserialize)]
 pub(super) struct ApiError {
@@ -90,6 +90,7 @@ impl Container {
             id: self.id,
             unit: labels.get("PODMAN_SYSTEMD_UNIT").cloned(),
             hash: labels.get(HASH_LABEL).cloned(),
+            has_devices: labels.contains_key(DEVICES_LABEL),
             networks: self.networks.unwrap_or_default(),
             secrets: BTreeMap::new(),
         };

@@ -4,6 +4,7 @@
 //! the socket and nowhere else: no error, log or debug text of this room repeats a request body.
 
 mod answers;
+mod folder;
 mod pull;
 mod registry;
 mod secrets;
@@ -21,6 +22,7 @@ use crate::model::{ContainerRun, ContainerState, Digest, ImageRef, NetworkName, 
 use answers::{ApiError, Container, Image, Info, Inspect, InspectHealth, Network, Secret};
 use send::send;
 
+pub use folder::image_folder;
 pub use pull::PullProgress;
 pub use registry::Offer;
 

@@ -159,7 +159,7 @@ fn what_is_wrong_with_a_catalogue_is_said_with_its_place() {
     /etc/photos-agent/config.toml:1:3: unknown key `release`
       1 | [[release]]
         |   ^^^^^^^
-      expected one of: icloud, images, immich, network, notify, postgres, resources, snapshots, storage, upgrade
+      expected one of: hardware, icloud, images, immich, network, notify, postgres, resources, snapshots, storage, upgrade
       releases stand in a file of their own: config.d/NAME.catalogue.toml
 
     /etc/photos-agent/config.d/1.catalogue.toml:1:2: catalogue: unknown key

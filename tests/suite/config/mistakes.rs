@@ -23,7 +23,7 @@ fn a_key_without_its_section() {
     /etc/photos-agent/config.toml:1:1: unknown key `root`
       1 | root = "/srv/photos"
         | ^^^^
-      expected one of: icloud, images, immich, network, notify, postgres, resources, snapshots, storage, upgrade
+      expected one of: hardware, icloud, images, immich, network, notify, postgres, resources, snapshots, storage, upgrade
       did you mean `storage.root`?
     "#);
 }
@@ -34,7 +34,7 @@ fn a_section_without_its_parent() {
     /etc/photos-agent/config.toml:1:2: unknown key `server`
       1 | [server]
         |  ^^^^^^
-      expected one of: icloud, images, immich, network, notify, postgres, resources, snapshots, storage, upgrade
+      expected one of: hardware, icloud, images, immich, network, notify, postgres, resources, snapshots, storage, upgrade
       did you mean `images.server` or `resources.server`?
     ");
 }
@@ -246,7 +246,7 @@ fn a_quoted_dotted_key_is_not_the_dotted_key() {
     /etc/photos-agent/config.toml:1:1: unknown key `"storage.root"`
       1 | "storage.root" = "/srv"
         | ^^^^^^^^^^^^^^
-      expected one of: icloud, images, immich, network, notify, postgres, resources, snapshots, storage, upgrade
+      expected one of: hardware, icloud, images, immich, network, notify, postgres, resources, snapshots, storage, upgrade
       write storage.root without quotes
     "#);
 }

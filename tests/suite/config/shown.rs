@@ -57,6 +57,12 @@ fn later_files_win_key_by_key_and_lists_whole() {
     major = 17 # /etc/photos-agent/config.d/1.toml:12
     storage = "ssd" # default
 
+    [hardware]
+    ml = "auto" # default
+    transcoding = "auto" # default
+    # device: the best that there is
+    # gfx_override: as the agent's table of targets says
+
     [snapshots]
     schedule = "*-*-* 02:00:00" # default
 
@@ -136,6 +142,12 @@ fn an_empty_file_shows_the_defaults() {
     [postgres]
     # major: that of the database on disk, else that of the release
     storage = "ssd"
+
+    [hardware]
+    ml = "auto"
+    transcoding = "auto"
+    # device: the best that there is
+    # gfx_override: as the agent's table of targets says
 
     [snapshots]
     schedule = "*-*-* 02:00:00"

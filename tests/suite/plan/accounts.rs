@@ -183,6 +183,7 @@ fn what_is_somebody_elses_is_left_alone() {
         networks: Vec::new(),
         secrets: std::collections::BTreeMap::new(),
         hash: None,
+        has_devices: false,
     };
     assert_eq!(
         after(|world| drop(world.podman.containers.insert("icloudpd-anna".to_owned(), foreign))),

@@ -1,6 +1,7 @@
 //! Any drift, any interruption: only what is ours is touched, and the end is always the same.
 
 use photos_agent::model::{ActiveState, HostPath, LoadState, PlaceState, Subvolume, UnitState};
+use photos_agent::plan::transcoding::{Asked, Setting};
 use photos_agent::plan::{Observed, PODMAN_SOCKET, Plan, Step, plan};
 use photos_agent::stack::{Desired, MARKER};
 use proptest::prelude::*;
@@ -183,6 +184,10 @@ fn touches_only_ours(step: &Step, observed: &Observed, desired: &Desired) -> boo
         Step::MakeSecret { secret } => {
             desired.secrets.contains(secret) && !podman.secrets.contains_key(secret.as_str())
         }
+        Step::SetTranscoding { from, .. } => matches!(
+            &observed.transcoding,
+            Some(Asked::Seen(seen)) if seen.now == *from && (seen.ours.contains(from) || *from == Setting::default())
+        ),
         Step::Pull { image } => desired.services.iter().any(|service| service.image == *image),
         Step::InstallFiles { files } => files.iter().all(|file| {
             let ours = file.before.as_deref().is_none_or(|before| is_ours(&file.path, before));

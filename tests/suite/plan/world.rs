@@ -12,6 +12,7 @@ use photos_agent::model::{
     AccountName, ActiveState, ContainerState, Digest, FileKind, FileState, HostPath, Kernel, LoadState, NetworkState,
     PlaceState, PodmanState, RolePassword, SecretState, Service, Subvolume, SubvolumeState, UnitName, UnitState,
 };
+use photos_agent::plan::transcoding::{Asked, Setting};
 use photos_agent::plan::{Gate, LibraryState, Observed, PODMAN_SOCKET, Plan, SentinelState, Step, Unreachable, plan};
 use photos_agent::stack::{Desired, Facts, QUADLETS, UNITS, desire, icloudpd};
 
@@ -52,6 +53,8 @@ pub struct World {
     /// The open operation puts back what was.
     pub going_back: bool,
     pub filled: BTreeSet<AccountName>,
+    /// Immich's own setting of what encodes videos.
+    pub transcoding: Option<Asked>,
     /// Folders of photographs.
     pub libraries: BTreeMap<AccountName, LibraryState>,
     /// First starts that have begun and not ended well.
@@ -139,6 +142,7 @@ impl World {
             holds: false,
             going_back: false,
             filled: BTreeSet::new(),
+            transcoding: None,
             libraries: BTreeMap::new(),
             first_starts: BTreeSet::new(),
             half_made: BTreeSet::new(),
@@ -211,6 +215,7 @@ impl World {
                 id: "1".to_owned(),
                 unit: Some(service.unit.to_string()),
                 hash: Some(service.hash.clone()),
+                has_devices: !service.devices.is_empty(),
                 networks: Vec::new(),
                 secrets: world.podman.secrets.iter().map(|(name, state)| (name.clone(), state.id.clone())).collect(),
             };
@@ -261,8 +266,23 @@ impl World {
             going_back: self.going_back,
             libraries: self.libraries.iter().map(|(name, state)| (name.clone(), Ok(state.clone()))).collect(),
             filled: self.filled.clone(),
+            devices: desired
+                .services
+                .iter()
+                .flat_map(|it| it.devices.clone())
+                .filter(|it| self.has(std::slice::from_ref(it)))
+                .collect(),
+            transcoding: self.transcoding.clone(),
             selinux: false,
         }
+    }
+
+    /// Whether these device nodes are there.
+    fn has(&self, devices: &[HostPath]) -> bool {
+        let hardware = &self.facts.graphics.hardware;
+        let nodes = hardware.gpus.iter().filter_map(|gpu| gpu.node.as_ref()).chain(&hardware.kfd);
+        let nodes: Vec<&HostPath> = nodes.map(|node| &node.path).collect();
+        devices.iter().all(|device| nodes.contains(&device))
     }
 
     fn file(&self, path: &HostPath, text: &str) -> FileState {
@@ -287,6 +307,7 @@ impl World {
                 self.recorded = desired.files.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
                 self.known = desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
                 self.settled = self.recorded.keys().cloned().collect();
+                self.facts.graphics.last = Some(desired.acceleration.clone());
                 self.converged = true;
                 (self.stack_was_stopped, self.holds) = (false, false);
                 return End::Converged;
@@ -314,6 +335,13 @@ impl World {
             }
         }
         End::Unsettled(left)
+    }
+
+    fn set_transcoding(&mut self, from: &Setting, to: &Setting) {
+        let Some(Asked::Seen(seen)) = &mut self.transcoding else { panic!("nobody was asked") };
+        assert_eq!(seen.now, *from);
+        seen.now = to.clone();
+        seen.ours.push(to.clone());
     }
 
     /// What the step does to a host.
@@ -390,6 +418,7 @@ impl World {
                 assert!(self.is_up(unit.as_str()), "what is down cannot reload");
                 self.kernel.rules = Some(true);
             }
+            Step::SetTranscoding { from, to } => self.set_transcoding(from, to),
             Step::Stop { units } => units.iter().for_each(|unit| self.stop(unit)),
             Step::SetAside { subvolume, path, .. } => {
                 assert!(!desired.services.iter().any(|service| self.is_up(service.unit.as_str())), "under a service");
@@ -535,6 +564,7 @@ impl World {
             id: self.clock.to_string(),
             unit: Some(service.unit.to_string()),
             hash: self.label(&service.unit, desired),
+            has_devices: !service.devices.is_empty() && self.has(&service.devices),
             networks: Vec::new(),
             secrets: self.podman.secrets.iter().map(|(name, state)| (name.clone(), state.id.clone())).collect(),
         };
