@@ -64,8 +64,11 @@ pub fn facts(root: &Root, settings: &Settings) -> Result<Facts, FactsError> {
 /// The graphics, and what was in use of them. A pull of an image needs room where images lie; what is there already, none.
 fn graphics_seen(root: &Root) -> Result<Seen, RecordError> {
     let free = storage::space(&root.join(image_folder(root))).ok().map(|space| space.free);
-    let booting = kernel::since_boot(root).is_some_and(|since| since < DRIVERS_LOAD);
-    let last = graphics(root)?.last.map(Box::new);
+    let known = graphics(root)?;
+    // What was there in this boot already is not late.
+    let was_there = known.boot.is_some() && known.boot == kernel::boot(root);
+    let booting = !was_there && kernel::since_boot(root).is_some_and(|since| since < DRIVERS_LOAD);
+    let last = known.last.map(Box::new);
     Ok(Seen { hardware: gpu::observe(root), last, booting, selinux: kernel::has_selinux(root), room: free })
 }
 

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::config::Loaded;
 use crate::host::lock::{self, LockError};
-use crate::host::{Host, door};
+use crate::host::{Host, door, kernel};
 use crate::model::Root;
 use crate::model::layout::STATE;
 use crate::observe::{facts, observe};
@@ -234,7 +234,8 @@ fn record(
     ImageLock::read(&host.root)?.put_in_force(survey.desired.runs.clone(), [])?;
     let places = survey.desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
     add_places(&host.root, places)?;
-    set_acceleration(&host.root, &survey.desired.acceleration)?;
+    let boot = if survey.desired.awaited.is_empty() { kernel::boot(&host.root) } else { None };
+    set_acceleration(&host.root, &survey.desired.acceleration, boot)?;
     let generation = Generation { restored, ..generation(loaded, &survey.desired, more) };
     Ok(Generations::new(&host.root).record(generation)?)
 }

@@ -22,6 +22,9 @@ pub struct Graphics {
     /// What was in use.
     #[serde(default)]
     pub last: Option<Acceleration>,
+    /// The boot in which all of that was last there: in that one, what is missing is gone and not late.
+    #[serde(default)]
+    pub boot: Option<String>,
     /// What was set in Immich: `ffmpeg.accel` and `ffmpeg.preferredHwDevice`, the newest last.
     #[serde(default)]
     pub settings: Vec<(String, String)>,
@@ -65,9 +68,12 @@ pub fn graphics(root: &Root) -> Result<Graphics, RecordError> {
     }
 }
 
-/// Remembers what is in use, durable on return; nothing is written where it is known.
-pub fn set_acceleration(root: &Root, acceleration: &Acceleration) -> Result<(), RecordError> {
-    change(root, |known| known.last = Some(acceleration.clone()))
+/// Remembers what is in use, and the boot if all of it is there; durable on return. Nothing is written where it is known.
+pub fn set_acceleration(root: &Root, acceleration: &Acceleration, boot: Option<String>) -> Result<(), RecordError> {
+    change(root, |known| {
+        known.last = Some(acceleration.clone());
+        known.boot = boot.or(known.boot.take());
+    })
 }
 
 /// Remembers what is set in Immich, durable on return.
@@ -106,7 +112,7 @@ mod tests {
         std::fs::create_dir_all(state(&root, "")).unwrap();
         assert_eq!(graphics(&root).unwrap(), Graphics::default());
         let of = Acceleration { learning: Learning::on_processor("x"), encoding: Encoding::on_processor("y") };
-        set_acceleration(&root, &of).unwrap();
+        set_acceleration(&root, &of, Some("b".to_owned())).unwrap();
         for number in 0..20 {
             add_setting(&root, "vaapi", &number.to_string()).unwrap();
         }
@@ -115,7 +121,7 @@ mod tests {
         assert_eq!(known.settings.last().unwrap().1, "19");
         std::fs::write(state(&root, NAME), "{").unwrap();
         assert_eq!(graphics(&root).unwrap(), Graphics::default());
-        set_acceleration(&root, &of).unwrap();
+        set_acceleration(&root, &of, None).unwrap();
         assert_eq!(graphics(&root).unwrap().last, Some(of));
     }
 }

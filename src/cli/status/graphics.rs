@@ -78,6 +78,11 @@ impl Graphics {
         Ok(Self { machine_learning, transcoding, concerns })
     }
 
+    /// Whether there is a card that is not used.
+    pub(super) fn is_degraded(&self) -> bool {
+        [&self.machine_learning, &self.transcoding].iter().any(|of| of.state == State::Degraded)
+    }
+
     /// A line for each that a card does, or should.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();

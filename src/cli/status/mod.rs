@@ -147,14 +147,15 @@ async fn body(context: &Context, host: &Host, settings: &Settings, survey: Surve
     let icloud = if nix::unistd::geteuid().is_root() { standings(host, settings).await? } else { Vec::new() };
     let of_icloud: Vec<Refusal> = icloud.iter().flat_map(|account| account.concerns.iter().cloned()).collect();
     let hardware = Graphics::look(host, &survey).await?;
-    let of_cards = hardware.concerns.clone();
+    let (of_cards, is_degraded) = (hardware.concerns.clone(), hardware.is_degraded());
     let doubted = proofs.last.as_ref().is_some_and(|trial| !trial.proven);
     Ok(Body {
         well: is_well(&services, answers || silent, plan, &open)
             && !doubted
             && lacks.is_none()
             && of_icloud.is_empty()
-            && of_cards.is_empty(),
+            && of_cards.is_empty()
+            && !is_degraded,
         release: survey.desired.runs.release.to_string(),
         generation: Generations::new(&context.root).numbers()?.into_iter().max(),
         target: row(&survey.desired.target, None, None),
