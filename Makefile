@@ -18,6 +18,7 @@ BINARY  := target/release/photos-agent
 # With Debian's revision, which only the changelog knows.
 PACKAGE := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' packaging/deb/changelog)
 DEB     := build/photos-agent_$(PACKAGE)_$(ARCH).deb
+RPM     := build/photos-agent-$(PACKAGE).$(shell uname -m).rpm
 
 # Where rustup puts cargo, for the run in which `setup` has just installed it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -49,13 +50,21 @@ build: release ## Build the release binary
 release:
 	$(call stage,build,$(CARGO) build --release --locked)
 
-package: release ## Build the deb into build/
-	$(call stage,package,$(MAKE) --no-print-directory --silent "$(DEB)"; ls -l "$(DEB)")
+package: release ## Build the deb and the rpm into build/
+	$(call stage,package,$(MAKE) --no-print-directory --silent "$(DEB)" "$(RPM)"; ls -l "$(BINARY)" "$(DEB)" "$(RPM)")
 
 # cargo leaves the binary's time alone when nothing changed, and so does this.
-$(DEB): $(BINARY) Cargo.lock packaging/notices systemd/photos-agent.service docs/operator.md packaging/config.toml \
-		$(shell find packaging/deb packaging/man -type f)
-	packaging/deb/build $(BINARY) $@
+build/made/stamp: $(BINARY) Cargo.lock packaging/made packaging/notices packaging/texts.rs
+	CARGO="$(CARGO)" packaging/made $(BINARY)
+
+BOTH := build/made/stamp packaging/files packaging/stage packaging/filled packaging/config.toml docs/operator.md \
+	systemd/photos-agent.service $(shell find packaging/man packaging/scripts packaging/deb -type f)
+
+$(DEB): $(BOTH)
+	packaging/deb/build $@
+
+$(RPM): $(BOTH) LICENSE-MIT LICENSE-APACHE $(shell find packaging/rpm -type f)
+	packaging/rpm/build $@
 
 demo: setup package ## Show it: a disposable host, the deb, the whole stack (KEEP=1 leaves the host)
 	$(call stage,demo,$(SUDO) env KEEP="$(KEEP)" tests/host/demo "$(CURDIR)/$(DEB)")
