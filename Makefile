@@ -37,7 +37,7 @@ HOST_TESTS = $(if $(SUDO),env "CARGO_TARGET_$$(rustc -vV | sed -n 's/^host: //p'
 # Runs a recipe's command under a heading, and says how long it took.
 stage = @echo "==> $(1)"; start=$$SECONDS; $(2); echo "==> $(1): done in $$((SECONDS - start)) s"
 
-.PHONY: help setup build release package demo bench test test-faults lint deny unit host clean
+.PHONY: help setup build release package lint-package demo bench test test-faults lint deny unit host clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -72,11 +72,14 @@ demo: setup package ## Show it: a disposable host, the deb, the whole stack (KEE
 bench: setup package ## Measure it beside its peers, a quiet quarter of an hour (SAVE=1 keeps the tables in docs/benchmarks.md)
 	$(call stage,bench,$(SUDO) env KEEP="$(KEEP)" SAVE="$(SAVE)" tests/host/bench "$(CURDIR)/$(DEB)")
 
-test: setup lint unit package host ## Everything, the tests on real hosts included
+test: setup lint unit package lint-package host ## Everything, the tests on real hosts included
 
 lint: ## Format and lints
 	$(call stage,format,$(CARGO) fmt --check)
 	$(call stage,clippy,$(CARGO) clippy --locked --all-targets -- -D warnings)
+
+lint-package: package ## lintian, rpmlint, manual pages and completions
+	$(call stage,lint of the packages,packaging/lint "$(DEB)" "$(RPM)")
 
 deny: ## Licences, bans and sources of the dependencies (needs cargo-deny, not part of test)
 	@command -v cargo-deny >/dev/null || { echo "make deny needs cargo-deny: cargo install --locked cargo-deny" >&2; exit 1; }
@@ -86,6 +89,7 @@ unit: ## Tests that need nothing but this folder
 	$(call stage,unit tests,$(CARGO) test --locked)
 
 host: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)
+host: export PHOTOS_AGENT_RPM = $(CURDIR)/$(RPM)
 host: export RUST_BACKTRACE = 0
 host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS=3); what fails is run once more, alone
 	$(call stage,host tests,tests/host/run $(HOST_TEST_THREADS) $(HOST_TESTS))
