@@ -37,12 +37,16 @@ pub fn completions() -> Vec<Text> {
             let mut command = without_hidden(&photos_agent::cli::command()).version(env!("CARGO_PKG_VERSION"));
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut command, "photos-agent", &mut text);
-            let name = match shell {
-                Shell::Zsh => "_photos-agent",
-                Shell::Fish => "photos-agent.fish",
-                _ => "photos-agent",
-            };
-            (name.to_owned(), text)
+            match shell {
+                // clap_complete 4.6 spells the name in two ways, and so completes nothing behind a command
+                // (clap-rs/clap#6421). A test holds it to that; with one that spells it once, this does nothing.
+                Shell::Bash => {
+                    let text = String::from_utf8_lossy(&text).replace("photos__subcmd__agent", "photos__agent");
+                    ("photos-agent".to_owned(), text.into_bytes())
+                }
+                Shell::Fish => ("photos-agent.fish".to_owned(), text),
+                _ => ("_photos-agent".to_owned(), text),
+            }
         })
         .collect()
 }
@@ -55,9 +59,10 @@ pub fn visible(command: &Command) -> impl Iterator<Item = &Command> {
 /// That of the package, where one is built: the same source gives the same pages.
 fn date() -> io::Result<String> {
     let now = match env::var("SOURCE_DATE_EPOCH") {
-        Ok(epoch) => epoch.parse().map_err(io::Error::other).and_then(|second| {
-            Timestamp::from_second(second).map_err(io::Error::other)
-        })?,
+        Ok(epoch) => epoch
+            .parse()
+            .map_err(io::Error::other)
+            .and_then(|second| Timestamp::from_second(second).map_err(io::Error::other))?,
         Err(_) => Timestamp::now(),
     };
     Ok(now.strftime("%F").to_string())

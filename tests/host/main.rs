@@ -22,6 +22,7 @@ mod kinds;
 mod major;
 mod night;
 mod operator;
+mod package;
 mod reboot;
 mod restore;
 mod retention;

@@ -10,3 +10,4 @@ mod retention;
 mod rooms;
 mod snapshots;
 mod stack;
+mod texts;
