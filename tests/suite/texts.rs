@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 #[path = "../../packaging/texts.rs"]
-mod texts;
+mod made;
 
 /// The words of each command that people type, with its options.
 fn commands() -> Vec<(Vec<String>, Vec<String>)> {
     fn add(command: &clap::Command, path: &[String], all: &mut Vec<(Vec<String>, Vec<String>)>) {
-        for below in texts::visible(command) {
+        for below in made::visible(command) {
             let path = [path, &[below.get_name().to_owned()]].concat();
             let options = below.get_arguments().filter(|option| !option.is_global_set() && !option.is_hide_set());
             let options = options.filter_map(|option| option.get_long()).filter(|option| *option != "help");
@@ -29,7 +29,7 @@ fn commands() -> Vec<(Vec<String>, Vec<String>)> {
 
 #[test]
 fn each_command_has_a_page_with_its_options() {
-    let pages = texts::pages().unwrap();
+    let pages = made::pages().unwrap();
     let names: BTreeSet<_> = pages.iter().map(|(name, _)| name.clone()).collect();
     let expected: BTreeSet<_> =
         commands().iter().map(|(path, _)| format!("photos-agent-{}.1", path.join("-"))).collect();
@@ -82,7 +82,7 @@ fn the_page_that_is_written_by_hand_names_every_command_and_option_and_no_other(
 
 #[test]
 fn bash_completes_commands_and_options_and_nothing_hidden() {
-    let (_, script) = texts::completions().swap_remove(0);
+    let (_, script) = made::completions().swap_remove(0);
     let script = String::from_utf8(script).unwrap();
     let complete = |line: &[&str]| -> BTreeSet<String> {
         let words = line.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
@@ -111,7 +111,7 @@ fn bash_completes_commands_and_options_and_nothing_hidden() {
 
 #[test]
 fn other_shells_hear_of_nothing_hidden_either() {
-    for (name, script) in texts::completions() {
+    for (name, script) in made::completions() {
         let script = String::from_utf8(script).unwrap();
         assert!(script.contains("snapshot") && script.contains("dry-run"), "{name}");
         assert!(!script.contains("thaw") && !script.contains("resolve"), "{name}");
