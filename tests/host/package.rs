@@ -110,12 +110,17 @@ fn the_deb_comes_is_upgraded_and_goes_and_the_stack_stays_until_a_person_deletes
     deletes_all(&host, &said);
 }
 
+fn commands(said: &str) -> Vec<&str> {
+    let commands: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    assert!(commands.len() > 10, "{said}");
+    commands
+}
+
 /// The commands that the package has printed, as root would paste them: afterwards nothing is left, of anybody's else all.
 fn deletes_all(host: &Host, said: &str) {
     host.ok("podman network create others && podman secret create photos-of-mine /etc/hostname");
     host.ok("mkdir /var/lib/photos/mine && cp /etc/hostname /etc/systemd/system/photos-mine.timer");
-    let commands: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("    ")).collect();
-    assert!(commands.len() > 10, "{said}");
+    let commands = commands(said);
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operator.md");
     let guide = std::fs::read_to_string(guide).expect("the guide is there");
     for command in &commands {
@@ -177,6 +182,10 @@ fn the_rpm_comes_is_upgraded_and_goes_and_the_stack_stays() {
 
     host.ok(&format!("{rpm} -i /root/older.rpm"));
     assert_eq!(host.ok("rpm -V --nodeps photos-agent"), "");
+    host.write(
+        "/etc/photos-agent/config.d/10-disks.toml",
+        "[storage]\nroot = \"/srv/pool/photos\"\ndatabases = \"/srv/pool/databases\"\nml_cache = \"/srv/pool/models\"\n",
+    );
     first_hour(&host);
 
     let (before, pid_before) = (Stack::of(&host), pid(&host));
@@ -189,13 +198,30 @@ fn the_rpm_comes_is_upgraded_and_goes_and_the_stack_stays() {
     in_a_root_of_its_own(&host);
 
     open_operation_refuses(&host, 1, "rpm -e photos-agent");
+
+    // Its units are the agent's as well. Nobody has signed in, so from here on not all is well.
+    host.write(
+        "/etc/photos-agent/config.d/20-anna.toml",
+        "[[icloud.account]]\nname = \"anna\"\napple_id = \"anna@example.org\"\n",
+    );
+    host.ok("photos-agent apply && systemctl is-active icloudpd@anna.timer");
+    let before = Stack::of(&host);
     let said = host.ok("rpm -e photos-agent");
-    assert!(said.contains("\n    systemctl stop photos.slice"), "{said}");
     assert_eq!(Stack::of(&host), before);
     host.ok("! systemctl is-active -q photos-agent && ! test -e /usr/bin/photos-agent");
     host.ok("! test -L /etc/systemd/system/multi-user.target.wants/photos-agent.service");
     host.ok(&format!("grep -qFx '{MINE}' {CONFIG}.rpmsave"));
-    host.ok("test -e /var/lib/photos-agent/images.lock && btrfs subvolume show /var/lib/photos/live/media");
+    host.ok("test -e /var/lib/photos-agent/images.lock && btrfs subvolume show /srv/pool/photos/live/media");
+
+    // What it has said is of this host's own folders.
+    host.ok(&format!("set -e\n{}", commands(&said).join("\n")));
+    assert_eq!(
+        host.ok("btrfs subvolume list /srv/pool; ls /srv/pool; ls -d /var/lib/photos* 2>/dev/null || true"),
+        "image"
+    );
+    assert_eq!(host.run("grep -rl photos-agent /etc").out, "");
+    assert_eq!(host.ok("podman secret ls -q; podman ps -aq; nft list tables | grep photos || true"), "");
+    assert_eq!(host.ok("systemctl list-units --all --plain --no-legend 'photos*' 'immich*' 'icloudpd*'; systemctl --failed --plain --no-legend"), "");
 }
 
 /// As an image is built: owners and modes as packed, and the host that builds it is left alone.
