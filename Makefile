@@ -18,6 +18,7 @@ BINARY  := target/release/photos-agent
 # With Debian's revision, which only the changelog knows.
 PACKAGE := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' packaging/deb/changelog)
 DEB     := build/photos-agent_$(PACKAGE)_$(ARCH).deb
+RPM     := build/photos-agent-$(PACKAGE).$(shell uname -m).rpm
 
 # Where rustup puts cargo, for the run in which `setup` has just installed it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -36,7 +37,7 @@ HOST_TESTS = $(if $(SUDO),env "CARGO_TARGET_$$(rustc -vV | sed -n 's/^host: //p'
 # Runs a recipe's command under a heading, and says how long it took.
 stage = @echo "==> $(1)"; start=$$SECONDS; $(2); echo "==> $(1): done in $$((SECONDS - start)) s"
 
-.PHONY: help setup build release package demo bench test test-faults lint deny unit host clean
+.PHONY: help setup build release package lint-package demo bench test test-faults lint deny unit host clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -49,13 +50,21 @@ build: release ## Build the release binary
 release:
 	$(call stage,build,$(CARGO) build --release --locked)
 
-package: release ## Build the deb into build/
-	$(call stage,package,$(MAKE) --no-print-directory --silent "$(DEB)"; ls -l "$(DEB)")
+package: release ## Build the deb and the rpm into build/
+	$(call stage,package,$(MAKE) --no-print-directory --silent "$(DEB)" "$(RPM)"; ls -l "$(BINARY)" "$(DEB)" "$(RPM)")
 
 # cargo leaves the binary's time alone when nothing changed, and so does this.
-$(DEB): $(BINARY) Cargo.lock packaging/notices systemd/photos-agent.service docs/operator.md packaging/config.toml \
-		$(shell find packaging/deb packaging/man -type f)
-	packaging/deb/build $(BINARY) $@
+build/made/stamp: $(BINARY) Cargo.lock packaging/made packaging/notices packaging/texts.rs
+	CARGO="$(CARGO)" packaging/made $(BINARY)
+
+BOTH := build/made/stamp packaging/files packaging/stage packaging/filled packaging/config.toml docs/operator.md \
+	systemd/photos-agent.service $(shell find packaging/man packaging/scripts packaging/deb -type f)
+
+$(DEB): $(BOTH)
+	packaging/deb/build $@
+
+$(RPM): $(BOTH) LICENSE-MIT LICENSE-APACHE $(shell find packaging/rpm -type f)
+	packaging/rpm/build $@
 
 demo: setup package ## Show it: a disposable host, the deb, the whole stack (KEEP=1 leaves the host)
 	$(call stage,demo,$(SUDO) env KEEP="$(KEEP)" tests/host/demo "$(CURDIR)/$(DEB)")
@@ -63,11 +72,14 @@ demo: setup package ## Show it: a disposable host, the deb, the whole stack (KEE
 bench: setup package ## Measure it beside its peers, a quiet quarter of an hour (SAVE=1 keeps the tables in docs/benchmarks.md)
 	$(call stage,bench,$(SUDO) env KEEP="$(KEEP)" SAVE="$(SAVE)" tests/host/bench "$(CURDIR)/$(DEB)")
 
-test: setup lint unit package host ## Everything, the tests on real hosts included
+test: setup lint unit package lint-package host ## Everything, the tests on real hosts included
 
 lint: ## Format and lints
 	$(call stage,format,$(CARGO) fmt --check)
 	$(call stage,clippy,$(CARGO) clippy --locked --all-targets -- -D warnings)
+
+lint-package: package ## lintian, rpmlint, manual pages and completions
+	$(call stage,lint of the packages,packaging/lint "$(DEB)" "$(RPM)")
 
 deny: ## Licences, bans and sources of the dependencies (needs cargo-deny, not part of test)
 	@command -v cargo-deny >/dev/null || { echo "make deny needs cargo-deny: cargo install --locked cargo-deny" >&2; exit 1; }
@@ -77,6 +89,7 @@ unit: ## Tests that need nothing but this folder
 	$(call stage,unit tests,$(CARGO) test --locked)
 
 host: export PHOTOS_AGENT_DEB = $(CURDIR)/$(DEB)
+host: export PHOTOS_AGENT_RPM = $(CURDIR)/$(RPM)
 host: export RUST_BACKTRACE = 0
 host: package ## Tests on disposable real hosts, from the deb (HOST_TEST_THREADS=3); what fails is run once more, alone
 	$(call stage,host tests,tests/host/run $(HOST_TEST_THREADS) $(HOST_TESTS))

@@ -23,7 +23,7 @@ mod upgrade;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{self as settings, Loaded, Source};
@@ -146,6 +146,11 @@ impl Context {
     }
 }
 
+/// The command line as data: its manual pages and completions are made from it.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Parses the arguments, runs the command, prints its errors.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -206,7 +211,6 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
 mod tests {
     #[test]
     fn the_command_tree_is_consistent() {
-        use clap::CommandFactory;
-        super::Arguments::command().debug_assert();
+        super::command().debug_assert();
     }
 }

@@ -23,6 +23,7 @@ mod kinds;
 mod major;
 mod night;
 mod operator;
+mod package;
 mod reboot;
 mod restore;
 mod retention;

@@ -37,9 +37,15 @@ impl Done {
 }
 
 /// The deb that `make package` built.
-fn deb() -> PathBuf {
+pub fn deb() -> PathBuf {
     let path = std::env::var_os("PHOTOS_AGENT_DEB").map(PathBuf::from);
     path.expect("PHOTOS_AGENT_DEB names the deb under test: run these tests with `make host`")
+}
+
+/// The rpm beside it.
+pub fn rpm() -> PathBuf {
+    let path = std::env::var_os("PHOTOS_AGENT_RPM").map(PathBuf::from);
+    path.expect("PHOTOS_AGENT_RPM names the rpm under test: run these tests with `make host`")
 }
 
 fn script() -> PathBuf {
@@ -70,6 +76,11 @@ impl Host {
     /// The same, with all images in Podman's store.
     pub fn with_images(test: &str) -> Self {
         Self::boot(test, &["--images"]).with_deb()
+    }
+
+    /// The same, before anything was installed.
+    pub fn bare(test: &str) -> Self {
+        Self::boot(test, &["--images"])
     }
 
     /// A host that was converged with the default configuration, agent not enabled, and booted again.
@@ -119,10 +130,14 @@ impl Host {
     }
 
     fn with_deb(self) -> Self {
-        let deb = deb();
-        testhost_ok(&["cp", &self.name, &deb.to_string_lossy(), "/root/photos-agent.deb"]);
+        self.copy(&deb(), "/root/photos-agent.deb");
         self.ok("apt-get install -qq -y -o Dpkg::Use-Pty=0 /root/photos-agent.deb >/dev/null");
         self
+    }
+
+    /// Copies a file of this machine.
+    pub fn copy(&self, from: &Path, to: &str) {
+        testhost_ok(&["cp", &self.name, &from.to_string_lossy(), to]);
     }
 
     /// Runs a shell command.

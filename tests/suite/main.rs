@@ -11,3 +11,4 @@ mod retention;
 mod rooms;
 mod snapshots;
 mod stack;
+mod texts;
