@@ -129,6 +129,18 @@ fn variant_of(settings: &Settings, runs: &InForce, image: &ImageRef) -> Option<V
     variant.filter(|_| !is_named)
 }
 
+/// Whether an image of machine learning is what runs, in another variant of the same release.
+pub fn differ_by_variant(runs: &InForce, other: &BTreeMap<Component, ImageRef>) -> bool {
+    let variant = |image: &ImageRef| image.tag().and_then(|tag| Variant::of_tag(tag, &runs.release));
+    let images = runs.written.get(&Component::Ml).zip(other.get(&Component::Ml));
+    images.is_some_and(|(now, then)| {
+        now.repository() == then.repository()
+            && variant(now).is_some()
+            && variant(now) != variant(then)
+            && variant(then).is_some()
+    })
+}
+
 /// What can be told of one that the operator names.
 fn named_variant(image: &ImageRef, release: &Release) -> Option<Variant> {
     let tag = image.tag()?;

@@ -34,7 +34,7 @@ use images::Images;
 use places::Places;
 
 pub use desired::{Desired, DesiredAccount, DesiredFile, DesiredNetwork, DesiredService, Disk, Folder, SubvolumePlace};
-pub use images::{OtherMajor, major_of, within_major};
+pub use images::{OtherMajor, differ_by_variant, major_of, within_major};
 pub use own_scans::are_switched_off as own_scans_are_switched_off;
 pub use postgres::{CHECKPOINT, NO_STATEMENT, VITALS, assets_since, dump, password_statement, session};
 pub use server::PORT as SERVER_PORT;

@@ -32,7 +32,7 @@ const NODES: &str = "mkdir -p /dev/dri && rm -f /dev/dri/renderD* /dev/kfd && mk
 const GONE: &str = "rm -rf /dev/dri /dev/kfd";
 
 /// Has the card at each boot, the nodes `late` seconds after it; none: never again.
-fn at_boot(host: &Host, late: Option<u32>) {
+pub fn at_boot(host: &Host, late: Option<u32>) {
     host.write("/usr/local/bin/classes", CLASSES);
     let nodes = late.map(|late| format!("sleep {late}; {NODES}")).unwrap_or_else(|| "true".to_owned());
     host.write("/usr/local/bin/nodes", &format!("#!/bin/sh\n{nodes}\n"));
@@ -49,20 +49,31 @@ fn at_boot(host: &Host, late: Option<u32>) {
     host.ok("systemctl daemon-reload && systemctl enable -q card-classes card-nodes");
 }
 
-/// A host with a card, converged, whose agent may ask Immich.
-fn with_card(test: &str) -> Host {
-    let host = Host::with_images(test);
-    at_boot(&host, Some(0));
+/// Puts the card in, now and at each boot.
+pub fn put_in(host: &Host) {
+    at_boot(host, Some(0));
     host.ok(&format!("/usr/local/bin/classes && {NODES}"));
-    host.ok("photos-agent apply");
+}
+
+/// Gives the agent a key for Immich.
+pub fn set_up(host: &Host) {
     host.ok(&format!("echo {PASSWORD} | photos-agent immich setup --email admin@example.org --password-stdin"));
+}
+
+/// A host with a card, converged, whose agent may ask Immich.
+fn with_card(test: &str, config: &str) -> Host {
+    let host = Host::with_images(test);
+    host.configure(config);
+    put_in(&host);
+    host.ok("photos-agent apply");
+    set_up(&host);
     host.ok("photos-agent apply");
     host.assert_converged();
     host
 }
 
 /// Immich's setting, as Immich has it.
-fn setting(host: &Host) -> String {
+pub fn setting(host: &Host) -> String {
     host.ok(
         "podman exec immich-postgres psql -U postgres -d immich -AtqX -c \"SELECT coalesce(value#>>'{ffmpeg,accel}', 'disabled') \
          || ' ' || coalesce(value#>>'{ffmpeg,preferredHwDevice}', 'auto') FROM system_metadata WHERE key = 'system-config'\"",
@@ -82,8 +93,7 @@ fn locked(host: &Host, suffix: &str) -> String {
 #[test]
 fn a_container_has_exactly_its_card_and_immich_uses_it() {
     let host = Host::with_images("card");
-    at_boot(&host, Some(0));
-    host.ok(&format!("/usr/local/bin/classes && {NODES}"));
+    put_in(&host);
     let planned = host.fails(2, "photos-agent plan").out;
     assert!(planned.contains("pull ghcr.io/immich-app/immich-machine-learning:v3.2.2-rocm"), "{planned}");
     host.ok("photos-agent apply");
@@ -108,7 +118,7 @@ fn a_container_has_exactly_its_card_and_immich_uses_it() {
     assert!(note.contains("photos-agent immich setup gives the agent a key"), "{note}");
 
     // A device changes nothing before Immich's own setting says so.
-    host.ok(&format!("echo {PASSWORD} | photos-agent immich setup --email admin@example.org --password-stdin"));
+    set_up(&host);
     let planned = host.fails(2, "photos-agent plan").out;
     let step = "set Immich's video encoding from \"disabled\" to \"vaapi on /dev/dri/renderD128\"";
     assert!(planned.contains(step), "{planned}");
@@ -147,7 +157,7 @@ fn a_container_has_exactly_its_card_and_immich_uses_it() {
 
 #[test]
 fn a_card_that_goes_leads_to_the_processor_and_its_return_leads_back() {
-    let host = with_card("cardgone");
+    let host = with_card("cardgone", "");
     host.ok("systemctl enable -q --now photos-agent");
     host.wait_for("systemctl show -P StatusText photos-agent | grep -q generation", 60);
     assert!(image(&host).ends_with(&locked(&host, "-rocm")));
@@ -176,7 +186,7 @@ fn a_card_that_goes_leads_to_the_processor_and_its_return_leads_back() {
 
 #[test]
 fn a_driver_that_loads_late_does_not_cost_the_card() {
-    let host = with_card("cardlate");
+    let host = with_card("cardlate", "");
     host.ok("systemctl enable -q --now photos-agent");
     let image_of = image(&host);
     let units = "cat /etc/containers/systemd/photos-agent/*.container | sha256sum";
@@ -203,7 +213,7 @@ fn a_driver_that_loads_late_does_not_cost_the_card() {
 /// The agent is not there, and neither is the card: photographs are.
 #[test]
 fn without_agent_and_card_the_stack_comes_up() {
-    let host = with_card("cardalone");
+    let host = with_card("cardalone", "");
     host.ok("systemctl disable -q --now photos-agent");
     at_boot(&host, None);
     host.reboot();
@@ -211,6 +221,35 @@ fn without_agent_and_card_the_stack_comes_up() {
     host.wait_for("podman healthcheck run immich-ml", 60);
     let said = host.ok("journalctl -q -b -o cat -u immich-server | grep -c 'started without a graphics card'");
     assert_ne!(said, "0");
+}
+
+/// The variant is of the host: a release comes and goes with it, and a card that dies meanwhile is none of the release's.
+#[test]
+fn a_release_comes_in_the_variant_of_the_host_and_goes_back_without_its_card() {
+    let host = with_card("cardupgrade", "[immich]\nversion = \"v3.1.0\"\n[upgrade]\nsettle = \"1s\"\n");
+    let ml = |host: &Host, release: &str, suffix: &str| {
+        host.ok(&format!("jq -r '.images[\"ghcr.io/immich-app/immich-machine-learning:{release}{suffix}\"]' /var/lib/photos-agent/images.lock"))
+    };
+    assert!(image(&host).ends_with(&ml(&host, "v3.1.0", "-rocm")));
+    host.ok("photos-agent upgrade --to v3.2.2 --now");
+    assert!(image(&host).ends_with(&ml(&host, "v3.2.2", "-rocm")));
+    assert_eq!(ml(&host, "v3.2.2", ""), "null", "what is not used is not pulled");
+    host.configure("[upgrade]\nsettle = \"1s\"\n");
+    host.assert_converged();
+    // The card dies, and after that somebody wants the old release back.
+    host.ok(GONE);
+    host.ok("photos-agent apply");
+    assert!(image(&host).ends_with(&ml(&host, "v3.2.2", "")));
+    host.ok("photos-agent rollback --yes --accept-loss");
+    let status = host.run("photos-agent status").out;
+    assert!(status.contains("Immich v3.1.0,") && status.contains("Concern: machine learning"), "{status}");
+    assert!(image(&host).ends_with(&ml(&host, "v3.1.0", "")), "{}", image(&host));
+    host.ok("podman healthcheck run immich-ml && podman healthcheck run immich-server");
+    assert_eq!(setting(&host), "disabled auto");
+    host.ok(NODES);
+    host.ok("photos-agent apply");
+    assert!(image(&host).ends_with(&ml(&host, "v3.1.0", "-rocm")));
+    assert_eq!(setting(&host), "vaapi /dev/dri/renderD128");
 }
 
 /// By CDI, as NVIDIA's are; and what is forced and cannot be.

@@ -1,8 +1,9 @@
-//! Faults over `apply`: the first one, and three on a host that runs.
+//! Faults over `apply`: the first one, and four on a host that runs.
 
 use crate::faults::fault::Fault;
 use crate::faults::hosts;
 use crate::faults::scenario::Scenario;
+use crate::graphics;
 use crate::support::Host;
 
 /// Writes configuration that survives a power cut, as the operator's editor would.
@@ -128,5 +129,42 @@ impl Scenario for Drift {
             "grep -qx 'Description=Mine {round}' /var/lib/photos-agent/displaced/*-immich-redis.container"
         ));
         host.ok("podman network exists photos && test -e /etc/systemd/system/photos.slice");
+    }
+}
+
+/// A graphics card is used, or not: another image of machine learning, two units, and Immich's own setting.
+pub struct Card;
+
+impl Card {
+    const fn is_used(round: u64) -> bool {
+        round.is_multiple_of(2)
+    }
+}
+
+impl Scenario for Card {
+    fn name(&self) -> &'static str {
+        "card"
+    }
+
+    fn host(&self, test: &str) -> Host {
+        hosts::converged(test)
+    }
+
+    fn prepare(&self, host: &Host, round: u64) {
+        if host.run("podman secret exists photos-immich-api-key").code != 0 {
+            graphics::put_in(host);
+            graphics::set_up(host);
+        }
+        let text = if Self::is_used(round) { "" } else { "[hardware]\nml = \"cpu\"\ntranscoding = \"off\"\n" };
+        configure(host, "card", text);
+    }
+
+    fn assert_achieved(&self, host: &Host, round: u64, _: Option<&Fault>) {
+        let (count, setting) =
+            if Self::is_used(round) { ("2", "vaapi /dev/dri/renderD128") } else { ("0", "disabled auto") };
+        assert_eq!(host.ok(&format!("grep -l PHOTOS_DEVICES {UNITS}/*.container | wc -l")), count);
+        assert_eq!(graphics::setting(host), setting);
+        let nodes = host.ok("podman exec immich-ml sh -c 'ls /dev/dri /dev/kfd 2>/dev/null | grep -c 128 || true'");
+        assert_eq!(nodes == "1", Self::is_used(round));
     }
 }

@@ -1,6 +1,6 @@
 //! What faults happen to: an operation that can be repeated, and what it is for.
 
-use crate::faults::apply::{Drift, First, Port, Subnet};
+use crate::faults::apply::{Card, Drift, First, Port, Subnet};
 use crate::faults::fault::{Fault, Kind};
 use crate::faults::snapshots::{Create, Prune, Restore};
 use crate::faults::upgrades::{Rollback, Upgrade};
@@ -55,7 +55,7 @@ pub trait Scenario: Sync {
 }
 
 /// Those that build the stack and change it.
-pub const APPLY: [&dyn Scenario; 4] = [&First, &Subnet, &Port, &Drift];
+pub const APPLY: [&dyn Scenario; 5] = [&First, &Subnet, &Port, &Drift, &Card];
 
 /// Those on what it holds.
 pub const SNAPSHOTS: [&dyn Scenario; 3] = [&Create, &Prune, &Restore];
