@@ -69,7 +69,8 @@ fn graphics_seen(root: &Root) -> Result<Seen, RecordError> {
     let was_there = known.boot.is_some() && known.boot == kernel::boot(root);
     let booting = !was_there && kernel::since_boot(root).is_some_and(|since| since < DRIVERS_LOAD);
     let last = known.last.map(Box::new);
-    Ok(Seen { hardware: gpu::observe(root), last, booting, selinux: kernel::has_selinux(root), room: free })
+    let settles = Pending::read(root)?.is_some_and(|open| open.goes_back_or_on());
+    Ok(Seen { hardware: gpu::observe(root), last, booting, selinux: kernel::has_selinux(root), room: free, settles })
 }
 
 /// What the last generation ran, by digest: where the lock is gone, nothing else must take its place.
@@ -187,11 +188,13 @@ async fn observe_transcoding(host: &Host, desired: &Desired, ours: Vec<(String, 
 }
 
 async fn ask_transcoding(client: &Client, ours: Vec<Setting>) -> Result<Asked, CallError> {
-    let now = match transcoding::read(&client.config().await?) {
-        Ok(now) => now,
+    let config = client.config().await?;
+    let (now, codec) = match transcoding::read(&config).and_then(|now| Ok((now, transcoding::codec(&config)?))) {
+        Ok(read) => read,
         Err(refusal) => return Ok(Asked::Silent(refusal.to_string())),
     };
-    Ok(Asked::Seen(transcoding::Seen { now, ours, is_file: client.has_config_file().await? }))
+    let is_file = client.has_config_file().await?;
+    Ok(Asked::Seen(transcoding::Seen { now, codec, ours, is_file }))
 }
 
 fn silent(error: &dyn std::error::Error) -> Asked {

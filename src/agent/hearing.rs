@@ -97,6 +97,16 @@ fn folders(root: &Root, desired: &Desired) -> Ears {
         // Not what is written: every line to /dev/null would be heard.
         ear.owners = true;
     }
+    for path in &desired.heeded {
+        let path = path.as_path();
+        if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
+            let ear = ears.entry(root.join(folder)).or_default();
+            ear.names.insert(name.to_owned());
+            ear.owners = true;
+            // A specification is written in place.
+            ear.closing |= !folder.starts_with("/dev");
+        }
+    }
     let ways: Vec<PathBuf> = ears.keys().cloned().collect();
     for folder in &ways {
         add_way(&mut ears, folder);

@@ -30,9 +30,11 @@ use crate::host::{Host, door, kernel};
 use crate::model::Root;
 use crate::model::layout::STATE;
 use crate::observe::{facts, observe};
-use crate::plan::{Observed, Plan, plan};
+use crate::plan::transcoding::{Asked, Setting, wanted as transcoding_wanted};
+use crate::plan::{Observed, Plan, Step, plan};
 use crate::record::{
-    Generation, Generations, ImageLock, Outcome, Pending, RecordError, Restored, add_places, set_acceleration,
+    Generation, Generations, ImageLock, Outcome, Pending, RecordError, Restored, add_places, add_setting,
+    set_acceleration,
 };
 use crate::stack::{self, Desired, Facts};
 
@@ -54,9 +56,9 @@ pub const LOCK: &str = "/run/photos-agent/lock";
 /// takes this one first.
 pub const SCANNING: &str = "/run/photos-agent/scan.lock";
 
-/// How often an operation may find that there is more to do: an enabled socket, pulled images, and the
-/// rest are three; more means that something undoes what is done.
-const ROUNDS: usize = 5;
+/// How often an operation may find that there is more to do: an enabled socket, pulled images, the rest, what is asked of a
+/// server that has only then come up, and a card that came meanwhile are five; more means that something undoes what is done.
+const ROUNDS: usize = 7;
 
 /// How long after a refusal it is asked again, before another configuration is tried.
 const SECOND_THOUGHT: Duration = Duration::from_secs(20);
@@ -232,6 +234,14 @@ fn record(
 ) -> Result<u32, ApplyError> {
     // Those that somebody else had made, too.
     ImageLock::read(&host.root)?.put_in_force(survey.desired.runs.clone(), [])?;
+    // What it is already is the agent's own from here on: it has to be set back as soon as there is no card.
+    let wanted = transcoding_wanted(&survey.desired.acceleration.encoding);
+    if let Some(Asked::Seen(seen)) = &survey.observed.transcoding
+        && seen.now == wanted
+        && wanted != Setting::default()
+    {
+        add_setting(&host.root, &wanted.accel, &wanted.device)?;
+    }
     let places = survey.desired.subvolumes.iter().map(|place| (place.subvolume, place.path.clone())).collect();
     add_places(&host.root, places)?;
     let boot = if survey.desired.awaited.is_empty() { kernel::boot(&host.root) } else { None };
@@ -255,7 +265,7 @@ async fn converge(
     operation: &mut Operation<'_>,
     progress: &mut dyn Progress,
 ) -> Result<(Survey, jiff::Timestamp), ApplyError> {
-    let mut left = String::new();
+    let (mut left, mut tried) = (String::new(), false);
     for _ in 0..ROUNDS {
         let survey = survey(host, loaded).await?;
         if !survey.plan.refusals.is_empty() {
@@ -263,13 +273,19 @@ async fn converge(
         }
         units::remove_leftovers(host, &survey.desired)
             .map_err(|error| ApplyError::Step { step: "tidy up".to_owned(), source: Box::new(error.into()) })?;
-        if survey.plan.steps.is_empty() {
+        if survey.plan.steps.is_empty() || (tried && only_transcoding(&survey.plan)) {
             return Ok((survey, jiff::Timestamp::now()));
         }
+        tried = only_transcoding(&survey.plan);
         left = survey.plan.steps.iter().map(|planned| planned.step.to_string()).collect::<Vec<_>>().join(", ");
         steps::run(host, &survey, operation, progress).await?;
     }
     Err(ApplyError::Unsettled(left))
+}
+
+/// Whether all that is left to do is Immich's own setting: one that it does not take is no reason that all else has failed.
+fn only_transcoding(plan: &Plan) -> bool {
+    !plan.steps.is_empty() && plan.steps.iter().all(|planned| matches!(planned.step, Step::SetTranscoding { .. }))
 }
 
 fn generation(loaded: &Loaded, desired: &Desired, created: jiff::Timestamp) -> Generation {

@@ -139,6 +139,11 @@ pub(super) async fn run(
         {
             operation.stack_started()?;
         }
+        if let (Err(source), Step::SetTranscoding { .. }) = (&result, &planned.step) {
+            // Photographs do not wait for it: it is planned again, and the plan says so.
+            tracing::warn!("could not {words}: {}", crate::observe::chain(source));
+            continue;
+        }
         if let Err(source) = result {
             if source.is_undone() {
                 operation.step_undone();

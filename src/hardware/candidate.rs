@@ -72,7 +72,8 @@ pub(super) fn nodes(gpu: &Gpu, seen: &Seen, with_kfd: bool) -> Result<Given, Str
     let devices = there.iter().map(ToString::to_string).collect();
     // container-selinux lets containers use render nodes since 2023 (its pull request 289), and not /dev/kfd.
     let unconfined = with_kfd && seen.selinux;
-    Ok(Given { card: gpu.title(), render: gpu.render, devices, there, groups, unconfined })
+    let address = gpu.address.clone();
+    Ok(Given { card: gpu.title(), render: gpu.render, address, devices, there, groups, unconfined })
 }
 
 /// NVIDIA's card, by the name that a specification has for it.
@@ -83,7 +84,8 @@ pub(super) fn by_cdi(gpu: &Gpu, wishes: &Wishes, seen: &Seen) -> Result<Given, S
     }
     let name = cdi_name(gpu, wishes, seen);
     let has_it = |cdi: &&Cdi| cdi.devices.contains(&name);
-    let Some(cdi) = hardware.cdi.iter().find(has_it) else {
+    // The last one that is read wins, as with Podman.
+    let Some(cdi) = hardware.cdi.iter().rev().find(has_it) else {
         return Err(format!(
             "no specification in /etc/cdi or /run/cdi has nvidia.com/gpu={name}: install nvidia-container-toolkit, then \
              nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
@@ -92,7 +94,7 @@ pub(super) fn by_cdi(gpu: &Gpu, wishes: &Wishes, seen: &Seen) -> Result<Given, S
     if !cdi.missing.is_empty() {
         let missing = cdi.missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Err(format!(
-            "{} names {missing}, which is not there: nvidia-modprobe -u -c=0; or have it made anew by nvidia-ctk cdi generate",
+            "{} names {missing}, which is not there: nvidia-modprobe -u -m -c=0; or have it made anew by nvidia-ctk cdi generate",
             cdi.file
         ));
     }
@@ -102,6 +104,7 @@ pub(super) fn by_cdi(gpu: &Gpu, wishes: &Wishes, seen: &Seen) -> Result<Given, S
     Ok(Given {
         card: gpu.title(),
         render: None,
+        address: gpu.address.clone(),
         devices: vec![device],
         there,
         groups: BTreeSet::new(),

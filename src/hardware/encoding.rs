@@ -4,57 +4,55 @@ use std::collections::BTreeMap;
 
 use crate::config::Hardware as Wishes;
 use crate::hardware::candidate::{Way, by_cdi, nodes, ways};
-use crate::hardware::{Seen, gfx};
+use crate::hardware::{Seen, gfx, is_kept, lost};
+use crate::model::Refusal;
 use crate::model::hardware::{Encoder, EncoderChoice, Encoding, Given, Gpu, Learning, Lost};
-use crate::model::{HostPath, Refusal};
 
-/// Chooses, or says why what is wished for cannot be.
-pub(super) fn choose(wishes: &Wishes, seen: &Seen, learning: &Learning) -> Result<Encoding, Refusal> {
+/// Chooses; and says why what is wished for cannot be, where it was not in use.
+pub(super) fn choose(
+    wishes: &Wishes,
+    seen: &Seen,
+    learning: &Learning,
+    last: Option<&Encoding>,
+) -> (Encoding, Option<Refusal>) {
     let only = match wishes.transcoding {
-        EncoderChoice::Off => return Ok(Encoding::on_processor("`transcoding = \"off\"` in [hardware]")),
+        EncoderChoice::Off => return (Encoding::on_processor("`transcoding = \"off\"` in [hardware]"), None),
         EncoderChoice::Auto => None,
         EncoderChoice::Only(encoder) => Some(encoder),
     };
-    let last = seen.last.as_ref().map(|last| &last.encoding);
-    if let Some(last) = last.filter(|last| is_awaited(last, only, seen)) {
-        return Ok(last.clone());
+    if let Some(last) = last.filter(|last| is_kept(&last.given, seen)) {
+        return (last.clone(), None);
     }
     let (can, cannot) = ways(wishes, seen, |gpu| each(gpu, wishes, seen, learning));
     let is_taken = |way: &&Way<Encoder>| only.map_or(way.unasked.is_none(), |only| only == way.kind);
     if let Some(way) = can.iter().find(is_taken) {
         let not = why_not(Some(way.kind), &can, &cannot);
         let Way { kind, given, why, .. } = way.clone();
-        return Ok(Encoding { encoder: Some(kind), given, why, not, lost: None });
+        return (Encoding { encoder: Some(kind), given, why, not, lost: None }, None);
     }
     let not = why_not(None, &can, &cannot);
-    let gone = last.and_then(|last| lost(last, seen));
-    if let (Some(encoder), None) = (only, &gone) {
-        let why = format!("\"{encoder}\" cannot be: {}", not.get(&encoder).map_or("", String::as_str));
-        let remedy = "photos-agent hardware; then mend that, or let `transcoding` be \"auto\" or \"off\" in [hardware]";
-        return Err(Refusal::new("hardware.transcoding", why, remedy));
+    let why = only.map_or("no card that can", |_| "what is wished for cannot be");
+    let chosen = |gone| Encoding { not: not.clone(), lost: gone, ..Encoding::on_processor(why) };
+    let reason = |encoder: Encoder| not.get(&encoder).cloned().unwrap_or_default();
+    match (last, only) {
+        (Some(last), _) if last.given.is_some() => {
+            let against = last.encoder.and_then(|encoder| cannot.get(&encoder)).cloned().unwrap_or_default();
+            (chosen(Some(lost(last.title(), &last.given, seen, &against))), None)
+        }
+        (Some(Encoding { lost: Some(gone), .. }), _) => (chosen(Some(gone.clone())), None),
+        // It was put in force by something that went back, or on: nothing is refused for it.
+        (Some(_), Some(encoder)) => {
+            let what = format!("{}, which is wished for,", encoder.title());
+            (chosen(Some(Lost { what, why: reason(encoder), there: Vec::new() })), None)
+        }
+        (None, Some(encoder)) => {
+            let why = format!("\"{encoder}\" cannot be: {}", reason(encoder));
+            let remedy =
+                "photos-agent hardware; then mend that, or let `transcoding` be \"auto\" or \"off\" in [hardware]";
+            (chosen(None), Some(Refusal::new("hardware.transcoding", why, remedy)))
+        }
+        (_, None) => (chosen(None), None),
     }
-    let why = only.map_or("no card that can", |_| "what is wished for cannot be").to_owned();
-    Ok(Encoding { not, lost: gone, ..Encoding::on_processor(why) })
-}
-
-fn is_awaited(last: &Encoding, only: Option<Encoder>, seen: &Seen) -> bool {
-    let is_wished = only.is_none() || only == last.encoder;
-    seen.booting && is_wished && last.given.is_some() && is_gone(&last.given.there, seen)
-}
-
-fn is_gone(there: &[HostPath], seen: &Seen) -> bool {
-    !there.iter().all(|path| seen.has(path))
-}
-
-/// What was lost, if something was, and has not come back.
-fn lost(last: &Encoding, seen: &Seen) -> Option<Lost> {
-    let there = &last.given.there;
-    if last.given.is_some() && is_gone(there, seen) {
-        let missing = there.iter().filter(|path| !seen.has(path)).map(|path| format!("{path} is gone"));
-        let why = missing.collect::<Vec<_>>().join("; ");
-        return Some(Lost { what: last.title(), why, there: there.clone() });
-    }
-    last.lost.clone().filter(|lost| is_gone(&lost.there, seen))
 }
 
 type Each = Result<Way<Encoder>, (Encoder, String)>;

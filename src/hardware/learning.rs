@@ -5,43 +5,64 @@ use std::collections::BTreeMap;
 use crate::config::Hardware as Wishes;
 use crate::hardware::candidate::{Way, by_cdi, nodes, ways};
 use crate::hardware::gfx::{self, Support};
-use crate::hardware::{GIB, Image, Seen, room_for};
+use crate::hardware::{GIB, Image, Seen, is_kept, lost, room_for};
 use crate::model::Refusal;
 use crate::model::hardware::{Given, Gpu, Learning, Lost, MlChoice, Variant};
 
 /// The oldest driver with which Immich's CUDA image starts (its documentation).
 const NVIDIA_DRIVER: u32 = 545;
 
-/// Chooses, or says why what is wished for cannot be.
-pub(super) fn choose(wishes: &Wishes, seen: &Seen, image: &Image) -> Result<Learning, Refusal> {
-    let only = the_only_one(wishes, image)?;
+/// Chooses; and says why what is wished for cannot be, where it was not in use.
+pub(super) fn choose(
+    wishes: &Wishes,
+    seen: &Seen,
+    image: &Image,
+    last: Option<&Learning>,
+) -> (Learning, Option<Refusal>) {
+    let only = match the_only_one(wishes, image) {
+        Ok(only) => only,
+        Err(refusal) => return (Learning::on_processor("what is wished for cannot be"), Some(refusal)),
+    };
     if only == Some(Variant::Cpu) {
         let why = match wishes.ml {
             MlChoice::Only(_) => "`ml = \"cpu\"` in [hardware]",
-            MlChoice::Auto => "`images.ml` names an image without a variant of Immich's",
+            MlChoice::Auto => "its image is not the release's, and no variant of Immich's by its name",
         };
-        return Ok(Learning::on_processor(why));
+        return (Learning::on_processor(why), None);
     }
-    let last = seen.last.as_ref().map(|last| &last.learning);
-    if let Some(last) = last.filter(|last| is_awaited(last, only, seen)) {
-        return Ok(last.clone());
+    if let Some(last) = last.filter(|last| is_kept(&last.given, seen)) {
+        return (last.clone(), None);
     }
     let (can, mut cannot) = ways(wishes, seen, |gpu| each(gpu, wishes, seen));
-    let (can, unasked) = split(can, only, image, seen, &mut cannot);
+    let in_use = last.filter(|last| last.given.is_some()).map(|last| last.variant);
+    let (can, unasked) = split(can, only, &Room { image, in_use, seen }, &mut cannot);
     let not = |taken: Variant| why_not(taken, &can, &unasked, &cannot);
     if let Some(way) = can.first().cloned() {
         let not = not(way.kind);
         let Way { kind, given, environment, why, .. } = way;
-        return Ok(Learning { variant: kind, given, environment, why, not, lost: None });
+        return (Learning { variant: kind, given, environment, why, not, lost: None }, None);
     }
     let not = not(Variant::Cpu);
-    let gone = last.and_then(|last| lost(last, seen, &cannot));
-    if let (Some(variant), None, MlChoice::Only(_)) = (only, &gone, wishes.ml) {
-        let why = format!("\"{variant}\" cannot be: {}", not.get(&variant).map_or("", String::as_str));
-        return Err(Refusal::new("hardware.ml", why, remedy(variant)));
+    let why = only.map_or("no card that is known to work", |_| "what is wished for cannot be");
+    let chosen = |gone| Learning { not: not.clone(), lost: gone, ..Learning::on_processor(why) };
+    let reason = |variant: Variant| not.get(&variant).cloned().unwrap_or_default();
+    match (last, only) {
+        (Some(last), _) if last.given.is_some() => {
+            let against = cannot.get(&last.variant).cloned().unwrap_or_default();
+            (chosen(Some(lost(last.title(), &last.given, seen, &against))), None)
+        }
+        (Some(Learning { lost: Some(gone), .. }), _) => (chosen(Some(gone.clone())), None),
+        // It was put in force by something that went back, or on: nothing is refused for it.
+        (Some(_), Some(variant)) => {
+            let what = format!("{}, which is wished for,", variant.title());
+            (chosen(Some(Lost { what, why: reason(variant), there: Vec::new() })), None)
+        }
+        (None, Some(variant)) => {
+            let why = format!("\"{variant}\" cannot be: {}", reason(variant));
+            (chosen(None), Some(Refusal::new("hardware.ml", why, remedy(variant))))
+        }
+        (_, None) => (chosen(None), None),
     }
-    let why = only.map_or("no card that is known to work", |_| "what is wished for cannot be").to_owned();
-    Ok(Learning { not, lost: gone, ..Learning::on_processor(why) })
 }
 
 /// The one variant that may be, if only one may.
@@ -55,25 +76,6 @@ fn the_only_one(wishes: &Wishes, image: &Image) -> Result<Option<Variant>, Refus
         }
         (MlChoice::Only(variant), _) => Ok(Some(variant)),
     }
-}
-
-/// Whether what was in use is kept: the host has only just booted, and not all of it is there yet.
-fn is_awaited(last: &Learning, wished: Option<Variant>, seen: &Seen) -> bool {
-    let is_wished = wished.is_none_or(|wished| wished == last.variant);
-    seen.booting && is_wished && last.given.is_some() && !last.given.there.iter().all(|path| seen.has(path))
-}
-
-/// What was lost, if something was, and has not come back.
-fn lost(last: &Learning, seen: &Seen, cannot: &BTreeMap<Variant, Vec<String>>) -> Option<Lost> {
-    let is_gone = |there: &[crate::model::HostPath]| !there.iter().all(|path| seen.has(path));
-    if last.given.is_some() && is_gone(&last.given.there) {
-        let missing: Vec<String> =
-            last.given.there.iter().filter(|path| !seen.has(path)).map(|path| format!("{path} is gone")).collect();
-        let more = cannot.get(&last.variant).into_iter().flatten().cloned();
-        let why = missing.into_iter().chain(more).collect::<Vec<_>>().join("; ");
-        return Some(Lost { what: last.title(), why, there: last.given.there.clone() });
-    }
-    last.lost.clone().filter(|lost| is_gone(&lost.there))
 }
 
 type Each = Result<Way<Variant>, (Variant, String)>;
@@ -151,7 +153,7 @@ fn openvino(gpu: &Gpu, seen: &Seen) -> Result<Way<Variant>, String> {
         return Err(format!("OpenVINO needs the driver i915 or xe, and it has {}", gpu.driver));
     }
     let given = nodes(gpu, seen, false)?;
-    let is_own = gpu.address.as_ref().is_some_and(crate::model::hardware::PciAddress::is_intels_own);
+    let is_own = !gpu.is_intels_card();
     let mut way = way(Variant::Openvino, if is_own { 0 } else { 2 }, gpu, given, "a card of Intel's".to_owned());
     if is_own {
         "the graphics of the processor, since you say so".clone_into(&mut way.why);
@@ -174,32 +176,41 @@ fn cuda(gpu: &Gpu, wishes: &Wishes, seen: &Seen) -> Result<Way<Variant>, String>
     Ok(way(Variant::Cuda, 4, gpu, given, format!("NVIDIA's driver {version}")))
 }
 
+/// What room there is to be for an image.
+struct Room<'a> {
+    image: &'a Image,
+    /// What is in use has its room, and another release of it is pulled while the old one runs: a pull that fails says so.
+    in_use: Option<Variant>,
+    seen: &'a Seen,
+}
+
+impl Room<'_> {
+    /// Why there is none for an image that was never pulled, if there is none.
+    fn lacks(&self, variant: Variant) -> Option<String> {
+        let Image::Release(pulled) = self.image else { return None };
+        let (needs, free) = (room_for(variant), self.seen.room?);
+        let lacks = !pulled.contains(&variant) && self.in_use != Some(variant) && free < needs;
+        lacks.then(|| format!("its image needs {} GiB where images lie, and {} are free", needs / GIB, free / GIB))
+    }
+}
+
 /// Those that may be taken; those that may be when they are asked for. What cannot be is added to the reasons.
 fn split(
     can: Vec<Way<Variant>>,
-    wished: Option<Variant>,
-    image: &Image,
-    seen: &Seen,
+    only: Option<Variant>,
+    room: &Room<'_>,
     cannot: &mut BTreeMap<Variant, Vec<String>>,
 ) -> (Vec<Way<Variant>>, Vec<Way<Variant>>) {
     let (mut takes, mut unasked) = (Vec::new(), Vec::new());
     for way in can {
-        match no_room(way.kind, image, seen) {
+        match room.lacks(way.kind) {
             Some(why) => cannot.entry(way.kind).or_default().push(why),
-            None if wished.is_none() && way.unasked.is_some() => unasked.push(way),
-            None if wished.is_none_or(|wished| wished == way.kind) => takes.push(way),
+            None if only.is_none() && way.unasked.is_some() => unasked.push(way),
+            None if only.is_none_or(|only| only == way.kind) => takes.push(way),
             None => {}
         }
     }
     (takes, unasked)
-}
-
-/// Why there is no room for an image that was never pulled, if there is none.
-fn no_room(variant: Variant, image: &Image, seen: &Seen) -> Option<String> {
-    let Image::Release(pulled) = image else { return None };
-    let (needs, free) = (room_for(variant), seen.room?);
-    let lacks = !pulled.contains(&variant) && free < needs;
-    lacks.then(|| format!("its image needs {} GiB where images lie, and {} are free", needs / GIB, free / GIB))
 }
 
 /// Of each variant but the one that is taken.

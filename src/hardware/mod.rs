@@ -9,8 +9,10 @@ mod gfx;
 mod learning;
 pub mod trial;
 
+use std::collections::BTreeSet;
+
 use crate::config::Hardware as Wishes;
-use crate::model::hardware::{Acceleration, Cdi, Gpu, Hardware, RenderDevice, Variant};
+use crate::model::hardware::{Acceleration, Cdi, Given, Gpu, Hardware, Lost, RenderDevice, Variant};
 use crate::model::{HostPath, Refusal};
 
 pub use gfx::{Support, Target, find as find_target};
@@ -31,6 +33,9 @@ pub struct Seen {
     pub selinux: bool,
     /// Bytes that are free where images lie; none where nobody knows.
     pub room: Option<u64>,
+    /// Something goes back, or on to another release: what machine learning runs stays in the variant that it has, whether there
+    /// is a card or not, so that nothing hangs on a registry.
+    pub settles: bool,
 }
 
 /// What is known of the image of machine learning.
@@ -53,23 +58,67 @@ pub const fn room_for(variant: Variant) -> u64 {
     }
 }
 
-/// Decides, or says why what is wished for cannot be.
-pub fn choose(wishes: &Wishes, seen: &Seen, image: &Image) -> Result<Box<Acceleration>, Refusal> {
-    check_device(wishes, seen)?;
-    let learning = learning::choose(wishes, seen, image)?;
-    let encoding = encoding::choose(wishes, seen, &learning)?;
-    Ok(Box::new(Acceleration { learning, encoding }))
+/// What is decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// What is given.
+    pub acceleration: Box<Acceleration>,
+    /// Why what is wished for anew cannot be. It is the plan's to refuse: what has nothing to do with cards goes on.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Decides. What cannot be is done by the processor.
+pub fn choose(wishes: &Wishes, seen: &Seen, image: &Image) -> Choice {
+    let said = words(wishes);
+    // Of wishes that held when all was last well, what cannot be any more is lost; nobody has to be refused anything.
+    let last = seen.last.as_deref().filter(|last| last.wishes == said);
+    let mut refusals: Vec<Refusal> = Vec::new();
+    if last.is_none() {
+        refusals.extend(check_device(wishes, seen));
+    }
+    let (learning, refused) = learning::choose(wishes, seen, image, last.map(|last| &last.learning));
+    refusals.extend(refused);
+    let (encoding, refused) = encoding::choose(wishes, seen, &learning, last.map(|last| &last.encoding));
+    refusals.extend(refused);
+    Choice { acceleration: Box::new(Acceleration { learning, encoding, wishes: said }), refusals }
+}
+
+/// The wishes as they are compared.
+fn words(wishes: &Wishes) -> String {
+    // Of four values that are words, each of which can be written.
+    serde_json::to_string(wishes).unwrap_or_default()
 }
 
 /// What is kept until the drivers of a host that boots have had their time: all that has to be there of it.
 pub fn awaited(seen: &Seen, chosen: &Acceleration) -> Vec<HostPath> {
-    let there = |path: &&HostPath| seen.has(path);
     let given = [&chosen.learning.given, &chosen.encoding.given];
-    let mut missing: Vec<HostPath> =
-        given.into_iter().flat_map(|given| &given.there).filter(|path| !there(path)).cloned().collect();
+    let mut missing: Vec<HostPath> = given.into_iter().flat_map(|given| seen.missing(given)).collect();
     missing.sort();
     missing.dedup();
     missing
+}
+
+/// All whose coming and going makes a difference: what is given, what is lost, and what specifications name.
+pub fn heeded(seen: &Seen, chosen: &Acceleration) -> BTreeSet<HostPath> {
+    let (learning, encoding) = (&chosen.learning, &chosen.encoding);
+    let given = learning.given.there.iter().chain(&encoding.given.there);
+    let lost = learning.lost.iter().chain(&encoding.lost).flat_map(|lost| &lost.there);
+    let of_cdi = seen.hardware.cdi.iter().flat_map(|cdi| cdi.nodes.iter().chain([&cdi.file]));
+    given.chain(lost).chain(of_cdi).cloned().collect()
+}
+
+/// Whether what was in use is kept although not all of it is there: the host has only just booted, or not all could be looked at.
+fn is_kept(given: &Given, seen: &Seen) -> bool {
+    let is_uncertain = seen.booting || !seen.hardware.unseen.is_empty();
+    is_uncertain && given.is_some() && !seen.missing(given).is_empty()
+}
+
+/// What is lost of what was in use, and why: the nodes that are gone, and what else speaks against it.
+fn lost(what: String, given: &Given, seen: &Seen, cannot: &[String]) -> Lost {
+    let missing = seen.missing(given).into_iter().map(|path| format!("{path} is gone"));
+    let why: Vec<String> = missing.chain(cannot.iter().cloned()).collect();
+    let why = if why.is_empty() { "another is chosen by what is known now".to_owned() } else { why.join("; ") };
+    Lost { what, why, there: given.there.clone() }
 }
 
 /// The card that the operator names, if one is named.
@@ -81,35 +130,43 @@ fn is_meant(wishes: &Wishes, gpu: &Gpu) -> bool {
     }
 }
 
-/// A named card that was never there is a mistake; one that was in use is gone, which is seen to elsewhere.
-fn check_device(wishes: &Wishes, seen: &Seen) -> Result<(), Refusal> {
-    let Some(device) = &wishes.device else { return Ok(()) };
-    let is_there = seen.hardware.gpus.iter().any(|gpu| is_meant(wishes, gpu));
-    if is_there || seen.was_in_use() {
-        return Ok(());
+/// A named card that is not there.
+fn check_device(wishes: &Wishes, seen: &Seen) -> Option<Refusal> {
+    let device = wishes.device.as_ref()?;
+    if seen.hardware.gpus.iter().any(|gpu| is_meant(wishes, gpu)) {
+        return None;
     }
     let nodes: Vec<String> =
         seen.hardware.gpus.iter().filter_map(|gpu| gpu.render).map(|node| node.to_string()).collect();
     let there = if nodes.is_empty() { "this host has no render node".to_owned() } else { nodes.join(", ") };
     let why = format!("{device} is no graphics card of this host ({there})");
-    Err(Refusal::new("hardware.device", why, "photos-agent hardware; then mend or remove `device` in [hardware]"))
+    Some(Refusal::new("hardware.device", why, "photos-agent hardware; then mend or remove `device` in [hardware]"))
 }
 
 impl Seen {
+    /// What is not there of what was given. A node that is another card's by now is not there.
+    fn missing(&self, given: &Given) -> Vec<HostPath> {
+        let gpus = &self.hardware.gpus;
+        if let Some(address) = &given.address
+            && let Some(gpu) = gpus.iter().find(|gpu| gpu.address.as_ref() == Some(address))
+            && gpu.render != given.render
+        {
+            // It is there, under another number: that is decided anew.
+            return Vec::new();
+        }
+        let is_anothers = |path: &HostPath| {
+            let has_it = |gpu: &&Gpu| gpu.node.as_ref().is_some_and(|node| &node.path == path);
+            let gpu = gpus.iter().find(has_it);
+            given.address.is_some() && gpu.is_some_and(|gpu| gpu.address.is_some() && gpu.address != given.address)
+        };
+        given.there.iter().filter(|path| !self.has(path) || is_anothers(path)).cloned().collect()
+    }
+
     /// Whether that node or file was seen.
     fn has(&self, path: &HostPath) -> bool {
         let hardware = &self.hardware;
         let nodes = hardware.gpus.iter().filter_map(|gpu| gpu.node.as_ref()).chain(&hardware.kfd);
         let of_cdi = |cdi: &Cdi| &cdi.file == path || (cdi.nodes.contains(path) && !cdi.missing.contains(path));
         nodes.into_iter().any(|node| &node.path == path) || hardware.cdi.iter().any(of_cdi)
-    }
-
-    /// Whether anything was accelerated, or was before it was lost.
-    fn was_in_use(&self) -> bool {
-        self.last.as_ref().is_some_and(|last| {
-            let (learning, encoding) = (&last.learning, &last.encoding);
-            let given = learning.given.is_some() || encoding.given.is_some();
-            given || learning.lost.is_some() || encoding.lost.is_some()
-        })
     }
 }

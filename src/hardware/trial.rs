@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::model::ImageRef;
 use crate::model::hardware::{Encoder, Encoding, Given, Learning};
 
-/// What its container is called.
+/// How the name of its container begins. A number of its own stands behind it: what bears the name may be somebody else's.
 pub const NAME: &str = "photos-hardware-test";
 
 /// Multiplies four numbers, and says who did it.
@@ -22,9 +22,9 @@ pub struct Came {
 }
 
 /// Podman's arguments for machine learning; none where it has no card.
-pub fn learning(image: &ImageRef, learning: &Learning) -> Option<Vec<String>> {
+pub fn learning(name: &str, image: &ImageRef, learning: &Learning) -> Option<Vec<String>> {
     let provider = learning.variant.provider().filter(|_| learning.given.is_some())?;
-    let mut arguments = container(&learning.given, "python3");
+    let mut arguments = container(name, &learning.given, "python3");
     // The program and the image stand behind all options.
     let variables = learning.environment.iter().map(|(name, value)| format!("--env={name}={value}"));
     arguments.extend(variables);
@@ -33,9 +33,9 @@ pub fn learning(image: &ImageRef, learning: &Learning) -> Option<Vec<String>> {
 }
 
 /// Podman's arguments for transcoding: one second of a test picture.
-pub fn encoding(image: &ImageRef, encoding: &Encoding) -> Option<Vec<String>> {
+pub fn encoding(name: &str, image: &ImageRef, encoding: &Encoding) -> Option<Vec<String>> {
     let encoder = encoding.encoder.filter(|_| encoding.given.is_some())?;
-    let mut arguments = container(&encoding.given, "ffmpeg");
+    let mut arguments = container(name, &encoding.given, "ffmpeg");
     arguments.push(image.to_string());
     arguments.extend(encode(encoder, &encoding.given));
     Some(arguments)
@@ -57,11 +57,12 @@ fn encode(encoder: Encoder, given: &Given) -> Vec<String> {
 }
 
 /// The container: what the real one may, and no network.
-fn container(given: &Given, program: &str) -> Vec<String> {
+fn container(name: &str, given: &Given, program: &str) -> Vec<String> {
     let fixed = [
         "run",
         "--rm",
-        "--replace",
+        // Whatever becomes of the agent, in seconds.
+        "--timeout=1200",
         "--pull=never",
         "--network=none",
         "--log-driver=none",
@@ -70,7 +71,7 @@ fn container(given: &Given, program: &str) -> Vec<String> {
         "--security-opt=no-new-privileges",
     ];
     let mut arguments: Vec<String> = fixed.map(str::to_owned).into();
-    arguments.push(format!("--name={NAME}"));
+    arguments.push(format!("--name={name}"));
     arguments.push(format!("--entrypoint={program}"));
     arguments.extend(given.devices.iter().map(|device| format!("--device={device}")));
     arguments.extend(given.groups.iter().map(|group| format!("--group-add={group}")));

@@ -9,7 +9,7 @@ pub mod door;
 pub mod failing;
 mod first_start;
 pub mod going_back;
-mod graphics;
+pub mod graphics;
 pub mod health;
 mod images;
 pub mod learning;
@@ -76,6 +76,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
         networks::refuse_foreign(podman, desired, &mut plan);
     }
     refuse_old_podman(podman, &mut plan);
+    graphics::refuse(observed, desired, &mut plan);
     storage::plan(observed, desired, &mut plan);
     accounts::plan(observed, podman, desired, &mut plan);
     secrets::plan(observed, podman, desired, &mut plan);

@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::Refusal;
-use crate::model::hardware::Encoding;
+use crate::model::hardware::{ENCODING, Encoding};
 use crate::plan::{Observed, Plan, Step};
 use crate::stack::Desired;
+
+/// What Immich makes of a video; not every encoder makes all of them.
+const CODEC: &str = "/ffmpeg/targetVideoCodec";
 
 /// Where it stands in the document.
 const PLACES: [&str; 2] = ["/ffmpeg/accel", "/ffmpeg/preferredHwDevice"];
@@ -62,7 +65,9 @@ pub enum Asked {
 pub struct Seen {
     /// What it is.
     pub now: Setting,
-    /// What the agent has written, at whatever time: a restore brings an old one back.
+    /// What Immich makes of a video: `h264`, `hevc`, `vp9`, `av1`.
+    pub codec: String,
+    /// What the agent has written, at whatever time, the newest last: a restore brings an old one back.
     pub ours: Vec<Setting>,
     /// Whether the whole configuration is a file of the operator's.
     pub is_file: bool,
@@ -77,6 +82,8 @@ pub enum Verdict {
     Set(Setting),
     /// It is the operator's, and differs.
     Theirs,
+    /// What Immich is to make of a video is nothing that it could.
+    NotMade,
     /// It is to become this, and stands in a file.
     InFile(Setting),
 }
@@ -88,13 +95,22 @@ pub fn wanted(encoding: &Encoding) -> Setting {
     Setting { accel: encoder.to_string(), device }
 }
 
+/// Whether an encoder makes what Immich wants of it. Of the others, some cards make one or the other, and Immich fails with the rest
+/// (its `getSupportedCodecs`).
+fn makes(wanted: &Setting, codec: &str) -> bool {
+    matches!(codec, "h264" | "hevc") || (wanted.accel == "nvenc" && codec == "av1")
+}
+
 /// Judges.
 pub fn judge(seen: &Seen, wanted: &Setting) -> Verdict {
-    let is_untouched = seen.now == Setting::default();
-    let is_ours = seen.ours.contains(&seen.now);
+    // Somebody who switches it off in Immich leaves the device in it; where there is none in it, it was set and is not any more.
+    let was_switched_off = wanted.device == Setting::default().device && seen.ours.last() == Some(wanted);
+    let is_untouched = seen.now == Setting::default() && !was_switched_off;
+    let is_ours = seen.ours.contains(&seen.now) && seen.now != Setting::default();
     let is_default = *wanted == Setting::default();
     match () {
         () if seen.now == *wanted => Verdict::AsItIs,
+        () if !is_default && (is_ours || is_untouched) && !makes(wanted, &seen.codec) => Verdict::NotMade,
         () if is_ours || (is_untouched && !is_default) => {
             if seen.is_file {
                 Verdict::InFile(wanted.clone())
@@ -122,20 +138,26 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
             plan.notes.push(format!("Immich's setting of what encodes videos could not be looked at: {why}"));
         }
         Some(Asked::Seen(seen)) if is_there => match judge(seen, &wanted) {
+            Verdict::AsItIs if encoding.lost.is_some() && seen.now.accel != Setting::default().accel => {
+                let why = format!("has Immich's setting \"{}\", and no card any more: each video fails", seen.now);
+                plan.concern(ENCODING, why, format!("set it to \"disabled\" in Immich ({IN_IMMICH})"));
+            }
             Verdict::AsItIs => {}
+            Verdict::NotMade => plan.notes.push(format!(
+                "Immich makes {} of videos, which {} does not for certain: with \"h264\" or \"hevc\" it would be used \
+                 (Administration, Settings, Video Transcoding)",
+                seen.codec,
+                encoding.title()
+            )),
             Verdict::Set(to) => {
                 let from = seen.now.clone();
                 plan.step(Step::SetTranscoding { from, to }, reason(encoding));
             }
-            Verdict::InFile(to) => {
-                let why = format!("encodes videos with \"{}\", and its configuration is a file, which is yours", seen.now);
-                let remedy = format!(
-                    "put this into the file and restart immich-server: \"ffmpeg\": {{ \"accel\": \"{}\", \
-                     \"preferredHwDevice\": \"{}\" }}",
-                    to.accel, to.device
-                );
-                plan.concern("Immich", why, remedy);
-            }
+            Verdict::InFile(to) => plan.notes.push(format!(
+                "Immich encodes videos with \"{}\", and its configuration is a file, which is yours. To change it, put this \
+                 into it and restart immich-server: \"ffmpeg\": {{ \"accel\": \"{}\", \"preferredHwDevice\": \"{}\" }}",
+                seen.now, to.accel, to.device
+            )),
             Verdict::Theirs => plan.notes.push(format!(
                 "Immich encodes videos with \"{}\", which is your own setting, and could with \"{wanted}\" ({IN_IMMICH})",
                 seen.now
@@ -148,7 +170,8 @@ pub(super) fn plan(observed: &Observed, desired: &Desired, plan: &mut Plan) {
 fn reason(encoding: &Encoding) -> String {
     match encoding.encoder {
         Some(_) => format!("nobody has set it otherwise, and there is {}", encoding.title()),
-        None => "the agent had set it, and there is no card any more that could".to_owned(),
+        None if encoding.lost.is_some() => "the agent had set it, and there is no card any more that could".to_owned(),
+        None => "the agent had set it, and no card is to be used".to_owned(),
     }
 }
 
@@ -158,6 +181,11 @@ pub fn read(config: &Value) -> Result<Setting, Refusal> {
         |place: &str| config.pointer(place).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| lacks(place));
     let [accel, device] = PLACES;
     Ok(Setting { accel: text(accel)?, device: text(device)? })
+}
+
+/// What Immich makes of a video, by its whole configuration.
+pub fn codec(config: &Value) -> Result<String, Refusal> {
+    config.pointer(CODEC).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| lacks(CODEC))
 }
 
 /// The configuration with another setting, all else in it as it was, known here or not.
@@ -194,7 +222,7 @@ mod tests {
         let other = setting("vaapi", "/dev/dri/renderD129");
         // As it was before the agent, and after somebody has switched it off in Immich, which leaves the device.
         let switched_off = setting("disabled", "/dev/dri/renderD128");
-        let theirs = setting("qsv", "auto");
+        let (theirs, nvenc) = (setting("qsv", "auto"), setting("nvenc", "auto"));
         for (now, ours, wanted, verdict) in [
             (&none, vec![], &card, Verdict::Set(card.clone())),
             (&card, vec![], &card, Verdict::AsItIs),
@@ -207,12 +235,32 @@ mod tests {
             (&theirs, vec![], &none, Verdict::AsItIs),
             // A restore has brought back what was before.
             (&none, vec![card.clone()], &card, Verdict::Set(card.clone())),
+            // NVIDIA's has no node to leave in it.
+            (&none, vec![], &nvenc, Verdict::Set(nvenc.clone())),
+            (&none, vec![nvenc.clone()], &nvenc, Verdict::Theirs),
+            (&none, vec![nvenc.clone(), none.clone()], &nvenc, Verdict::Set(nvenc.clone())),
+            (&none, vec![none.clone()], &card, Verdict::Set(card.clone())),
         ] {
-            let seen = |is_file| Seen { now: now.clone(), ours: ours.clone(), is_file };
+            let seen = |is_file| Seen { now: now.clone(), ours: ours.clone(), is_file, codec: "h264".to_owned() };
             assert_eq!(judge(&seen(false), wanted), verdict, "{now} {ours:?} {wanted}");
             if let Verdict::Set(to) = verdict {
                 assert_eq!(judge(&seen(true), wanted), Verdict::InFile(to));
             }
+        }
+    }
+
+    #[test]
+    fn what_an_encoder_does_not_make_is_not_asked_of_it() {
+        let (vaapi, nvenc) = (setting("vaapi", "/dev/dri/renderD128"), setting("nvenc", "auto"));
+        for (wanted, codec, sets) in [
+            (&vaapi, "hevc", true),
+            (&vaapi, "vp9", false),
+            (&vaapi, "av1", false),
+            (&nvenc, "av1", true),
+            (&nvenc, "vp9", false),
+        ] {
+            let seen = Seen { codec: codec.to_owned(), ..Seen::default() };
+            assert_eq!(judge(&seen, wanted) == Verdict::Set(wanted.clone()), sets, "{wanted} {codec}");
         }
     }
 

@@ -111,7 +111,8 @@ mod tests {
         let root = Root::new(folder.path());
         std::fs::create_dir_all(state(&root, "")).unwrap();
         assert_eq!(graphics(&root).unwrap(), Graphics::default());
-        let of = Acceleration { learning: Learning::on_processor("x"), encoding: Encoding::on_processor("y") };
+        let (learning, encoding) = (Learning::on_processor("x"), Encoding::on_processor("y"));
+        let of = Acceleration { learning, encoding, wishes: String::new() };
         set_acceleration(&root, &of, Some("b".to_owned())).unwrap();
         for number in 0..20 {
             add_setting(&root, "vaapi", &number.to_string()).unwrap();

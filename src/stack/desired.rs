@@ -2,14 +2,16 @@
 //!
 //! Nothing is decided here: `desire` fills it, `plan` holds it against what was observed.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{BENCH, OtherMajor, SNAPSHOTS, icloudpd};
 use crate::model::hardware::Acceleration;
 use crate::model::icloud::Sentinel;
 use crate::model::{
-    AccountName, HostPath, ImageRef, InForce, Invalid, NetworkName, SecretName, Service, SnapshotId, Subnet, Subvolume,
-    Tree, UnitName,
+    AccountName, HostPath, ImageRef, InForce, Invalid, NetworkName, Refusal, SecretName, Service, SnapshotId, Subnet,
+    Subvolume, Tree, UnitName,
 };
 
 /// All that the agent answers for.
@@ -47,6 +49,10 @@ pub struct Desired {
     pub resolve: UnitName,
     /// What machine learning and transcoding are given.
     pub acceleration: Box<Acceleration>,
+    /// What is wished for of it and cannot be.
+    pub unfit: Vec<Refusal>,
+    /// All whose coming and going makes a difference to it.
+    pub heeded: BTreeSet<HostPath>,
     /// What is kept of it although it is not there yet: the host has only just booted.
     pub awaited: Vec<HostPath>,
     /// What happens by the clock. Each starts the service of its name, but for those of accounts.

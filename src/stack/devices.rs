@@ -54,7 +54,12 @@ impl Unit {
 }
 
 fn wait(given: &Given, file: &str) -> Result<Value, Invalid> {
-    let there: Vec<String> = given.there.iter().map(|path| format!("[ -e {} ]", quoted(path.as_str()))).collect();
+    let mut there: Vec<String> = given.there.iter().map(|path| format!("[ -e {} ]", quoted(path.as_str()))).collect();
+    if let (Some(render), Some(address)) = (given.render, &given.address) {
+        // After a boot the number may be another card's.
+        let uevent = format!("/sys/class/drm/{}/device/uevent", render.name());
+        there.push(format!("grep -qsx {} {uevent}", quoted(&format!("PCI_SLOT_NAME={address}"))));
+    }
     let missing = given.there.iter().map(HostPath::as_str).collect::<Vec<_>>().join(" or ");
     let devices = given.devices.iter().map(|device| format!("--device={device}"));
     let options: Vec<String> = devices.chain([format!("--label={DEVICES_LABEL}=yes")]).collect();

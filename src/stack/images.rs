@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{Facts, Refusal};
 use crate::catalogue::Entry;
 use crate::config::Settings;
-use crate::hardware::{self, Image};
-use crate::model::hardware::{Acceleration, Variant};
+use crate::hardware::{self, Choice, Image};
+use crate::model::hardware::Variant;
 use crate::model::{Component, Digest, ImageRef, InForce, PostgresMajor, Release, Service};
 
 /// The images of all services, and the catalogue's entry that they belong to.
@@ -22,8 +22,8 @@ pub(super) struct Images<'a> {
     pub(super) wish: Option<InForce>,
     /// What they say of another major version of the database.
     pub(super) other_major: Option<OtherMajor>,
-    /// What machine learning and transcoding are given.
-    pub(super) acceleration: Box<Acceleration>,
+    /// What machine learning and transcoding are given, and what is refused of it.
+    pub(super) graphics: Choice,
 }
 
 /// A wish for another major version of the database than that of the cluster.
@@ -61,8 +61,8 @@ pub(super) fn choose<'a>(settings: &'a Settings, facts: &Facts) -> Result<Images
         let entry = wished?;
         let major = major(settings, facts, entry)?;
         let mut runs = wish(settings, entry, major)?;
-        let acceleration = accelerate(settings, facts, entry, &mut runs)?;
-        return Ok(Images { entry, major, runs, wish: None, other_major: None, acceleration });
+        let graphics = accelerate(settings, facts, entry, &mut runs);
+        return Ok(Images { entry, major, runs, wish: None, other_major: None, graphics });
     };
     // What runs goes on to run, whatever this catalogue knows of it.
     let entry = settings.catalogue.nearest(&runs.release).ok_or_else(|| unknown_release(settings))?;
@@ -76,36 +76,43 @@ pub(super) fn choose<'a>(settings: &'a Settings, facts: &Facts) -> Result<Images
     let mut written = wish.as_ref().map(|wish| wish.written.clone()).unwrap_or_default();
     written.extend(runs.written.clone());
     let mut runs = InForce { release: runs.release.clone(), written };
-    let acceleration = accelerate(settings, facts, entry, &mut runs)?;
+    let graphics = accelerate(settings, facts, entry, &mut runs);
     let mut wish = wish;
     if let Some(wish) = &mut wish {
-        take_variant(settings, wish, acceleration.learning.variant);
+        take_variant(settings, wish, graphics.acceleration.learning.variant);
     }
     let wish = wish.filter(|wish| *wish != runs);
-    Ok(Images { entry, major, runs, wish, other_major, acceleration })
+    Ok(Images { entry, major, runs, wish, other_major, graphics })
 }
 
 /// What machine learning computes with is of this host and not of the release: whatever is in force, it is decided anew, and the
 /// release's image taken in the variant that belongs to it. An image that the operator names stays as it is.
-fn accelerate(
-    settings: &Settings,
-    facts: &Facts,
-    entry: &Entry,
-    runs: &mut InForce,
-) -> Result<Box<Acceleration>, Refusal> {
+fn accelerate(settings: &Settings, facts: &Facts, entry: &Entry, runs: &mut InForce) -> Choice {
+    let graphics = &facts.graphics;
     let image = runs.written.get(&Component::Ml).unwrap_or(&entry.ml);
-    let image = if variant_of(settings, runs, image).is_some() {
+    let variant = variant_of(settings, runs, image);
+    let image = if variant.is_some() {
         let is_pulled = |variant: &Variant| {
             let image = in_variant(image, &runs.release, *variant);
             image.is_some_and(|image| facts.lock.contains_key(&image))
         };
         Image::Release(Variant::ALL.into_iter().filter(is_pulled).collect())
     } else {
-        Image::Named(named_variant(image, &runs.release))
+        // Where the lock is gone, what ran last is known by its digest alone.
+        let last = || graphics.last.as_ref().map(|last| last.learning.variant);
+        let is_named = settings.images.contains_key(&Component::Ml);
+        Image::Named(named_variant(image, &runs.release).or_else(|| last().filter(|_| !is_named)))
     };
-    let acceleration = hardware::choose(&settings.hardware, &facts.graphics, &image)?;
-    take_variant(settings, runs, acceleration.learning.variant);
-    Ok(acceleration)
+    let mut choice = hardware::choose(&settings.hardware, graphics, &image);
+    let learning = &mut choice.acceleration.learning;
+    match variant {
+        // It is in force in this variant, which runs on the processor as well.
+        Some(variant) if graphics.settles && variant != learning.variant => {
+            (learning.variant, learning.given, learning.environment) = Default::default();
+        }
+        _ => take_variant(settings, runs, learning.variant),
+    }
+    choice
 }
 
 /// Takes the release's image of machine learning in this variant.
@@ -127,18 +134,6 @@ fn variant_of(settings: &Settings, runs: &InForce, image: &ImageRef) -> Option<V
     let is_named = settings.images.contains_key(&Component::Ml) || image.digest().is_some();
     let variant = image.tag().and_then(|tag| Variant::of_tag(tag, &runs.release));
     variant.filter(|_| !is_named)
-}
-
-/// Whether an image of machine learning is what runs, in another variant of the same release.
-pub fn differ_by_variant(runs: &InForce, other: &BTreeMap<Component, ImageRef>) -> bool {
-    let variant = |image: &ImageRef| image.tag().and_then(|tag| Variant::of_tag(tag, &runs.release));
-    let images = runs.written.get(&Component::Ml).zip(other.get(&Component::Ml));
-    images.is_some_and(|(now, then)| {
-        now.repository() == then.repository()
-            && variant(now).is_some()
-            && variant(now) != variant(then)
-            && variant(then).is_some()
-    })
 }
 
 /// What can be told of one that the operator names.

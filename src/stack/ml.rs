@@ -10,7 +10,7 @@ pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
     let mut unit = Unit::service(BASE, Service::Ml, context)?;
     unit.mount(context, Subvolume::MlCache, "/cache", "")?;
     unit.time_zone(context)?;
-    let learning = &context.images.acceleration.learning;
+    let learning = &context.images.graphics.acceleration.learning;
     for (name, value) in &learning.environment {
         unit.environment(name, value)?;
     }

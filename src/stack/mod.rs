@@ -25,7 +25,7 @@ mod unit;
 use std::collections::BTreeMap;
 
 use crate::config::Settings;
-use crate::hardware::Seen;
+use crate::hardware::{self, Seen};
 use crate::model::layout::STATE;
 use crate::model::{
     Digest, HostPath, ImageRef, InForce, Invalid, PostgresMajor, Refusal, SecretName, Service, Subvolume, UnitName,
@@ -34,7 +34,7 @@ use images::Images;
 use places::Places;
 
 pub use desired::{Desired, DesiredAccount, DesiredFile, DesiredNetwork, DesiredService, Disk, Folder, SubvolumePlace};
-pub use images::{OtherMajor, differ_by_variant, major_of, within_major};
+pub use images::{OtherMajor, major_of, within_major};
 pub use own_scans::are_switched_off as own_scans_are_switched_off;
 pub use postgres::{CHECKPOINT, NO_STATEMENT, VITALS, assets_since, dump, password_statement, session};
 pub use server::PORT as SERVER_PORT;
@@ -172,8 +172,10 @@ pub fn desire(settings: &Settings, facts: &Facts) -> Result<Desired, Refusal> {
         target: UnitName::constant(TARGET),
         firewall: UnitName::constant(FIREWALL),
         resolve: UnitName::constant(RESOLVE),
-        awaited: crate::hardware::awaited(&facts.graphics, &context.images.acceleration),
-        acceleration: context.images.acceleration.clone(),
+        awaited: hardware::awaited(&facts.graphics, &context.images.graphics.acceleration),
+        heeded: hardware::heeded(&facts.graphics, &context.images.graphics.acceleration),
+        unfit: context.images.graphics.refusals.clone(),
+        acceleration: context.images.graphics.acceleration.clone(),
         timers,
         accounts,
     })
@@ -216,7 +218,7 @@ fn container(service: Service, context: &Context<'_>) -> Result<(DesiredFile, De
     let reads_password = matches!(service, Service::Postgres | Service::Server);
     let secrets = if reads_password { vec![SecretName::constant(DATABASE_PASSWORD)] } else { Vec::new() };
     let name = UnitName::constant(service.unit());
-    let devices = devices::of(service, &context.images.acceleration).there.clone();
+    let devices = devices::of(service, &context.images.graphics.acceleration).there.clone();
     let desired = DesiredService {
         service,
         unit: name.clone(),

@@ -32,7 +32,7 @@ pub(super) fn unit(context: &Context<'_>) -> Result<Unit, Refusal> {
     for (name, value) in &settings.immich.environment {
         unit.environment(name.as_str(), value)?;
     }
-    unit.give(Service::Server, &context.images.acceleration.encoding.given)?;
+    unit.give(Service::Server, &context.images.graphics.acceleration.encoding.given)?;
     unit.commit(context, Subvolume::Media)?;
     Ok(unit)
 }

@@ -7,6 +7,7 @@ use crate::model::layout::STATE;
 use crate::model::{ActiveState, ImageRef, InForce, LoadState, Refusal, Release, Root, Service};
 use crate::observe::{chain, facts};
 use crate::plan::door::{Doors, doors};
+use crate::plan::graphics;
 use crate::plan::{Wanted, wanted};
 use crate::record::{lift_quarantine, quarantine};
 use crate::snapshot::{self, Applied};
@@ -131,7 +132,7 @@ fn refuse_unapplied(applied: &Applied, files: &[Source]) -> Result<(), ApplyErro
 async fn refuse_unwell(host: &Host, applied: &Applied) -> Result<(), ApplyError> {
     let survey = apply::survey(host, &applied.loaded).await?;
     let mut refusals = survey.plan.refusals;
-    refusals.extend(survey.plan.concerns);
+    refusals.extend(survey.plan.concerns.into_iter().filter(|concern| !graphics::is_about(concern)));
     if let Some(step) = survey.plan.steps.first() {
         let why = format!("is not as it should be ({}: {})", step.step, step.reason);
         refusals.push(Refusal::new("the host", why, "photos-agent plan; photos-agent apply"));

@@ -98,11 +98,9 @@ fn golden(machine: &Machine, wishes: &Hardware) -> String {
     }
     let settings = Settings { hardware: wishes.clone(), ..empty() };
     let facts = Facts { graphics: seen, ..locked(&empty()) };
-    let desired = match desire(&settings, &facts) {
-        Ok(desired) => desired,
-        Err(refusal) => return text + &format!("refused: {refusal}\n  next: {}\n", refusal.remedy),
-    };
-    let Acceleration { learning, encoding } = &*desired.acceleration;
+    let desired = desire(&settings, &facts).unwrap();
+    text.extend(desired.unfit.iter().map(|refusal| format!("refused: {refusal}\n  next: {}\n", refusal.remedy)));
+    let Acceleration { learning, encoding, .. } = &*desired.acceleration;
     let image = &desired.runs.written[&Service::Ml.component()];
     let _ = writeln!(text, "machine learning: {}\n  since: {}\n  image: {image}", learning.title(), learning.why);
     given(&mut text, &learning.given);
@@ -192,7 +190,7 @@ fn a_card_is_named_by_its_node_or_by_its_place() {
     let machine = machine("two-amd-cards");
     let mut wishes = Hardware { gfx_override: Some("10.3.0".parse().unwrap()), ..Default::default() };
     let chosen = |wishes: &Hardware| {
-        let chosen = choose(wishes, &machine.seen(), &Image::Release(Vec::new())).unwrap();
+        let chosen = choose(wishes, &machine.seen(), &Image::Release(Vec::new())).acceleration;
         (chosen.learning.given.render.unwrap().to_string(), chosen.encoding.given.render.unwrap().to_string())
     };
     let both = |node: &str| (node.to_owned(), node.to_owned());

@@ -57,6 +57,7 @@ pub async fn foresee(host: &Host, loaded: &Loaded, then: &Then) -> Result<(Surve
     facts.lock.extend(then.images.clone());
     facts.cluster = then.cluster.or(facts.cluster);
     facts.in_force = then.in_force.clone().or(facts.in_force);
+    facts.graphics.settles = true;
     let survey = survey_with(host, loaded, facts).await?;
     let resume = wanted(&survey.observed, &survey.desired) == Wanted::Run;
     Ok((survey, resume))

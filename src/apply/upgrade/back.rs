@@ -1,5 +1,7 @@
 //! The way back: what ran, with its data where that may have been migrated. What failed is kept.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::apply::restore::{self, begin, failed, stop};
@@ -11,7 +13,9 @@ use crate::config::Loaded;
 use crate::host::systemd::Verb;
 use crate::host::{Host, files};
 use crate::model::layout::STATE;
-use crate::model::{Component, HostPath, ImageRef, Phase, Quarantined, Restore, Service, Side, UnitName, Upgrade};
+use crate::model::{
+    Component, Digest, HostPath, ImageRef, Phase, Quarantined, Restore, Service, Side, UnitName, Upgrade,
+};
 use crate::observe::chain;
 use crate::plan::Gate;
 use crate::record::{End, ImageLock, Upgraded, add_quarantined, set_last_upgrade};
@@ -160,12 +164,17 @@ fn remember(
 ) -> Result<(), ApplyError> {
     let now = Timestamp::now();
     let release = upgrade.to.in_force.release.clone();
-    let changed = upgrade.to.in_force.written.keys().filter_map(|component| {
+    let changed = |component: &Component| {
         let new = image_of(&upgrade.to, *component)?;
         (image_of(&upgrade.from, *component).as_ref() != Some(&new)).then(|| new.digest().cloned()).flatten()
-    });
+    };
+    let components = upgrade.to.in_force.written.keys();
+    let others: BTreeSet<Digest> =
+        components.filter(|component| **component != Component::Ml).filter_map(changed).collect();
+    // Machine learning is in the variant of the host: with another card the same release would look like another one.
+    let changed = if others.is_empty() { changed(&Component::Ml).into_iter().collect() } else { others };
     let first = why.lines().next().unwrap_or_default().to_owned();
-    let failed = Quarantined { since: now, release: release.clone(), digests: changed.collect(), why: first };
+    let failed = Quarantined { since: now, release: release.clone(), digests: changed, why: first };
     let journal = journal_path(upgrade);
     let journal = host.root.join(journal.as_path()).exists().then_some(journal);
     let upgraded = Upgraded {

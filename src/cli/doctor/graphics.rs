@@ -5,6 +5,9 @@ use super::{Finding, Known, Silence};
 pub(super) fn graphics(known: &Known) -> Finding {
     match &known.survey {
         Ok(survey) => {
+            if let Some(refusal) = survey.desired.unfit.first() {
+                return Finding::fails(refusal.to_string(), refusal.remedy.clone());
+            }
             let acceleration = &survey.desired.acceleration;
             let (learning, encoding) = (acceleration.learning.title(), acceleration.encoding.title());
             Finding::holds(format!("machine learning: {learning}; transcoding: {encoding}"))

@@ -12,8 +12,8 @@ use crate::apply;
 use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::hardware::{GIB, room_for};
-use crate::model::Service;
 use crate::model::hardware::{Acceleration, Encoding, Hardware, Learning};
+use crate::model::{Refusal, Service};
 use crate::observe;
 use crate::record::{Graphics, GraphicsTrial, Workload, graphics};
 use crate::stack::{self, Desired};
@@ -41,6 +41,8 @@ struct Body<'a> {
     image_needs: u64,
     /// The same that are free there.
     image_room: Option<u64>,
+    /// What is wished for and cannot be.
+    refusals: &'a [Refusal],
 }
 
 #[derive(Serialize)]
@@ -65,24 +67,24 @@ fn show(context: &Context) -> Result<ExitCode, Failure> {
     let (loaded, _) = context.in_force()?;
     let facts = observe::facts(&context.root, &loaded.settings).map_err(apply::ApplyError::from)?;
     let known = graphics(&context.root)?;
-    let desired = stack::desire(&loaded.settings, &facts).map_err(|refusal| apply::ApplyError::Refused(vec![refusal]));
-    // What was found helps most where what is wished for cannot be.
-    let desired = desired.inspect_err(|_| {
-        if !context.output.json {
-            context.output.talk(text::found(&facts.graphics.hardware).trim_end());
-        }
-    })?;
-    let Acceleration { learning, encoding } = &*desired.acceleration;
+    let desired = stack::desire(&loaded.settings, &facts);
+    let desired = desired.map_err(|refusal| apply::ApplyError::Refused(vec![refusal]))?;
+    let Acceleration { learning, encoding, .. } = &*desired.acceleration;
     let body = Body {
         found: &facts.graphics.hardware,
         machine_learning: used(Workload::Learning, learning.title(), learning, &desired, &known),
         transcoding: used(Workload::Encoding, encoding.title(), encoding, &desired, &known),
         image_needs: room_for(learning.variant) / GIB,
         image_room: facts.graphics.room.map(|room| room / GIB),
+        refusals: &desired.unfit,
     };
     context.output.answer("hardware", &body, || text::text(&body));
     let lost = learning.lost.is_some() || encoding.lost.is_some();
-    Ok(ExitCode::from(if lost { 2 } else { 0 }))
+    Ok(ExitCode::from(match lost {
+        _ if !desired.unfit.is_empty() => 3,
+        true => 2,
+        false => 0,
+    }))
 }
 
 fn used<'a, T>(of: Workload, uses: String, what: &'a T, desired: &Desired, known: &'a Graphics) -> Used<'a, T> {

@@ -45,7 +45,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {
     let host = context.host()?;
     let (loaded, _) = context.in_force()?;
     let desired = apply::survey(&host, &loaded).await?.desired;
-    // One at a time: the second would take the first one's container away.
+    // One at a time: two of them would be in each other's way on the card.
     let one = context.root.join("/run/photos-agent/hardware.lock");
     let _one = lock::take(&one, COMMAND, lock::PATIENCE).await.map_err(ApplyError::from)?;
     let machine_learning = learning(context, &host, &desired).await?;
@@ -60,7 +60,7 @@ async fn learning(context: &Context, host: &Host, desired: &Desired) -> Result<R
     let learning = &desired.acceleration.learning;
     let uses = learning.title();
     let service = of(desired, Service::Ml);
-    let Some(arguments) = service.and_then(|service| trial::learning(&service.image, learning)) else {
+    let Some(arguments) = service.and_then(|service| trial::learning(&name(), &service.image, learning)) else {
         return Ok(Row { uses, why: Some(learning.why.clone()), trial: None });
     };
     let heard = job(context, host, service, &arguments, &uses).await?;
@@ -73,13 +73,17 @@ async fn encoding(context: &Context, host: &Host, desired: &Desired) -> Result<R
     let encoding = &desired.acceleration.encoding;
     let uses = encoding.title();
     let service = of(desired, Service::Server);
-    let Some(arguments) = service.and_then(|service| trial::encoding(&service.image, encoding)) else {
+    let Some(arguments) = service.and_then(|service| trial::encoding(&name(), &service.image, encoding)) else {
         return Ok(Row { uses, why: Some(encoding.why.clone()), trial: None });
     };
     let heard = job(context, host, service, &arguments, &uses).await?;
     let came = heard.map_or_else(late, |Heard { code, err, .. }| trial::encoded(encoding, code, &err));
     let trial = remember(context, desired, Workload::Encoding, &uses, came).await?;
     Ok(Row { uses, why: None, trial: Some(trial) })
+}
+
+fn name() -> String {
+    format!("{}-{}", trial::NAME, std::process::id())
 }
 
 fn of(desired: &Desired, service: Service) -> Option<&DesiredService> {
@@ -105,7 +109,7 @@ async fn job(
     match process::hear("podman", arguments, PATIENCE).await {
         Ok(heard) => Ok(Some(heard)),
         Err(ProcessError::Late { .. }) => {
-            host.podman.remove_container(trial::NAME).await?;
+            host.podman.remove_container(&name()).await?;
             Ok(None)
         }
         Err(error) => Err(ApplyError::Step { step: "run the test".to_owned(), source: Box::new(error.into()) }.into()),

@@ -15,11 +15,14 @@ pub(super) fn text(body: &Body<'_>) -> String {
     }
     let free = body.image_room.map_or_else(|| "?".to_owned(), |room| room.to_string());
     let _ = writeln!(text, "  image     {}", body.machine_learning.image);
-    let _ = writeln!(text, "            takes up to {} GiB to pull; {free} GiB are free", body.image_needs);
+    let _ = writeln!(text, "            takes up to {} GiB where images lie; {free} GiB are free", body.image_needs);
     others(&mut text, learning.not.iter());
     let encoding = body.transcoding.of;
     workload(&mut text, "Transcoding", &body.transcoding, &encoding.given, &encoding.why);
     others(&mut text, encoding.not.iter());
+    for refusal in body.refusals {
+        let _ = writeln!(text, "Refused: {refusal}\n  next: {}", refusal.remedy);
+    }
     for concern in learning.concern().into_iter().chain(encoding.concern()) {
         let _ = writeln!(text, "Concern: {concern}\n  next: {}", concern.remedy);
     }
@@ -27,7 +30,7 @@ pub(super) fn text(body: &Body<'_>) -> String {
 }
 
 /// What was found.
-pub(super) fn found(hardware: &Hardware) -> String {
+fn found(hardware: &Hardware) -> String {
     let mut text = "Found\n".to_owned();
     for gpu in &hardware.gpus {
         let _ = writeln!(text, "  {}", describe(gpu));

@@ -9,8 +9,10 @@ use crate::apply::Survey;
 use crate::cli::failure::Failure;
 use crate::cli::hardware::proof;
 use crate::host::{Host, journal};
+use crate::model::hardware::{ENCODING, LEARNING};
 use crate::model::{Refusal, Service, UnitName};
 use crate::plan::failing;
+use crate::plan::transcoding::{self, Asked};
 use crate::record::{GraphicsTrial, Workload, graphics};
 
 /// How far back the services' own words are read, and how many lines at most.
@@ -43,8 +45,10 @@ enum State {
     Processor,
     /// By a card.
     Accelerated,
-    /// There is a card for it, and it is not used.
+    /// There is a card for it, and its service has started without it.
     Degraded,
+    /// The service has its card, and Immich's own setting is another.
+    Unused,
 }
 
 impl Graphics {
@@ -64,17 +68,20 @@ impl Graphics {
         let lost = (learning.lost.is_some(), encoding.lost.is_some());
         let mut concerns = Vec::new();
         // Without a card, too: what kills it then is mostly a want of memory.
-        let said = lines(Service::Ml, HOUR).await;
+        let said = lines(survey, Service::Ml, HOUR).await;
         concerns.extend(failing::workers(said.iter().map(String::as_str), learning.given.is_some()));
         if encoding.given.is_some() {
-            concerns.extend(failing::encodings(lines(Service::Server, DAY).await.iter().map(String::as_str)));
+            let said = lines(survey, Service::Server, DAY).await;
+            concerns.extend(failing::encodings(said.iter().map(String::as_str)));
         }
-        let machine_learning =
-            uses(Workload::Learning, Service::Ml, learning.title(), learning.given.is_some(), lost.0);
-        let transcoding = uses(Workload::Encoding, Service::Server, encoding.title(), encoding.given.is_some(), lost.1);
-        concerns.extend(
-            [("machine learning", &machine_learning), ("transcoding", &transcoding)].into_iter().filter_map(failed),
-        );
+        let is_given = (learning.given.is_some(), encoding.given.is_some());
+        let machine_learning = uses(Workload::Learning, Service::Ml, learning.title(), is_given.0, lost.0);
+        let mut transcoding = uses(Workload::Encoding, Service::Server, encoding.title(), is_given.1, lost.1);
+        if transcoding.state == State::Accelerated && !is_set(survey) {
+            transcoding.state = State::Unused;
+        }
+        let both = [(LEARNING, &machine_learning), (ENCODING, &transcoding)];
+        concerns.extend(both.into_iter().filter_map(failed));
         Ok(Self { machine_learning, transcoding, concerns })
     }
 
@@ -86,7 +93,7 @@ impl Graphics {
     /// A line for each that a card does, or should.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
-        for (what, of) in [("machine learning", &self.machine_learning), ("transcoding", &self.transcoding)] {
+        for (what, of) in [(LEARNING, &self.machine_learning), (ENCODING, &self.transcoding)] {
             let proven = match &of.proof {
                 Some(proof) if proof.works => ", proven",
                 _ => "",
@@ -95,6 +102,9 @@ impl Graphics {
                 State::Processor => continue,
                 State::Accelerated => writeln!(text, "  {what}: {}{proven}", of.uses),
                 State::Degraded => writeln!(text, "  {what}: degraded, without its card"),
+                State::Unused => {
+                    writeln!(text, "  {what}: {}{proven}, and Immich is not set to it: see below", of.uses)
+                }
             };
         }
         text
@@ -108,8 +118,25 @@ fn failed((what, of): (&str, &Use)) -> Option<Refusal> {
     Some(Refusal::new(what, why, "photos-agent hardware test tries it again; photos-agent hardware says what there is"))
 }
 
-async fn lines(service: Service, within: Duration) -> Vec<String> {
-    journal::lines_within(&UnitName::constant(service.unit()), within, LINES).await
+/// What a service has said within that time, since it was last started: what came before is over.
+async fn lines(survey: &Survey, service: Service, within: Duration) -> Vec<String> {
+    let unit = UnitName::constant(service.unit());
+    let states = survey.observed.units.as_ref().ok();
+    let since = states.and_then(|states| states.get(&unit)).map_or(0, |state| state.active_since);
+    let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or(0);
+    // In seconds, of which the first is not cut off.
+    let runs = Duration::from_micros(now.saturating_sub(since)) + Duration::from_secs(1);
+    journal::lines_within(&unit, within.min(runs), LINES).await
+}
+
+/// Whether Immich's own setting is what it has to be. Where it could not be asked, nobody knows better.
+fn is_set(survey: &Survey) -> bool {
+    let wanted = transcoding::wanted(&survey.desired.acceleration.encoding);
+    match &survey.observed.transcoding {
+        Some(Asked::Seen(seen)) => seen.now == wanted,
+        Some(Asked::NoKey) => false,
+        _ => true,
+    }
 }
 
 /// Whether the container was given its card when it started. Where Podman is silent, nobody knows better.

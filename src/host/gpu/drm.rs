@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{line, names, nodes};
+use super::{Unseen, line, names, nodes};
 use crate::host::files::{self, FileError};
 use crate::model::Root;
 use crate::model::hardware::{Gpu, PciId, RenderNode};
 
 const CLASS: &str = "/sys/class/drm";
 
-/// Everything with a render node, by its number.
-pub(super) fn render_nodes(root: &Root) -> Result<Vec<Gpu>, FileError> {
-    let mut nodes: Vec<RenderNode> =
-        files::list(&root.join(CLASS))?.iter().filter_map(|name| RenderNode::of_name(name)).collect();
+/// Everything with a render node, by its number. One that cannot be looked at is no reason not to see the others.
+pub(super) fn render_nodes(root: &Root, unseen: &mut Unseen) -> Vec<Gpu> {
+    let names = unseen.of(files::list(&root.join(CLASS)));
+    let mut nodes: Vec<RenderNode> = names.iter().filter_map(|name| RenderNode::of_name(name)).collect();
     nodes.sort_unstable();
-    nodes.into_iter().map(|node| gpu(root, node)).collect()
+    nodes.into_iter().filter_map(|node| unseen.of(gpu(root, node).map(Some))).collect()
 }
 
 fn gpu(root: &Root, render: RenderNode) -> Result<Gpu, FileError> {

@@ -22,9 +22,9 @@ pub fn observe(root: &Root) -> Hardware {
     let mut unseen = Unseen::default();
     let kfd = unseen.of(nodes::look(root, Path::new(kfd::NODE)));
     let nvidia = unseen.of(nvidia::driver(root));
-    let cdi = unseen.of(nvidia::specifications(root));
+    let cdi = nvidia::specifications(root, &mut unseen);
     let computing = unseen.of(kfd::topology(root));
-    let mut gpus = unseen.of(drm::render_nodes(root));
+    let mut gpus = drm::render_nodes(root, &mut unseen);
     for gpu in &mut gpus {
         gpu.kfd = computing.iter().find(|(minor, _)| Some(*minor) == gpu.render).map(|(_, kfd)| kfd.clone());
     }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::line;
+use super::{Unseen, line};
 use crate::host::files::{self, FileError};
 use crate::model::hardware::{Cdi, Nvidia, NvidiaCard};
 use crate::model::{HostPath, Root};
@@ -40,18 +40,19 @@ fn version(said: &str) -> Option<String> {
 }
 
 /// The files that name NVIDIA's cards. /var/run is /run, so that one file is not told of twice.
-pub(super) fn specifications(root: &Root) -> Result<Vec<Cdi>, FileError> {
+pub(super) fn specifications(root: &Root, unseen: &mut Unseen) -> Vec<Cdi> {
     let mut found: Vec<Cdi> = Vec::new();
     for folder in FOLDERS.map(Path::new) {
         if folder.starts_with("/var") && root.join("/var/run").is_symlink() {
             continue;
         }
-        for name in files::list(&root.join(folder))? {
+        for name in unseen.of(files::list(&root.join(folder))) {
             let file = folder.join(&name);
             let is_one = file.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
             let path = file.to_str().and_then(|path| path.parse::<HostPath>().ok());
             let Some(path) = path.filter(|_| is_one) else { continue };
-            let text = files::read(&root.join(&file))?.unwrap_or_default();
+            // A folder of such a name is somebody else's business.
+            let Some(text) = files::look(&root.join(&file)).ok().flatten().map(|found| found.text) else { continue };
             if let Some(devices) = devices(&text) {
                 let nodes = nodes(&text);
                 let missing = nodes.iter().filter(|node| !root.join(node.as_path()).exists()).cloned().collect();
@@ -59,7 +60,7 @@ pub(super) fn specifications(root: &Root) -> Result<Vec<Cdi>, FileError> {
             }
         }
     }
-    Ok(found)
+    found
 }
 
 /// The devices of a specification; none where it is of another kind.

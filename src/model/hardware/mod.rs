@@ -8,7 +8,7 @@ mod used;
 pub use gfx::{GfxOverride, GfxTarget};
 pub use node::{DeviceNode, PciAddress, PciId, RenderDevice, RenderNode};
 pub use seen::{Cdi, Gpu, Hardware, Kfd, Nvidia, NvidiaCard};
-pub use used::{Acceleration, Encoding, Given, Learning, Lost};
+pub use used::{Acceleration, ENCODING, Encoding, Given, LEARNING, Learning, Lost};
 
 use super::{Release, words};
 
@@ -23,6 +23,13 @@ words! {
         Openvino = "openvino",
         /// NVIDIA's.
         Cuda = "cuda",
+    }
+}
+
+/// The processor is what there always is.
+impl Default for Variant {
+    fn default() -> Self {
+        Self::Cpu
     }
 }
 

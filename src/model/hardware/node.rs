@@ -91,11 +91,6 @@ impl PciAddress {
         };
         fits().ok_or_else(|| Invalid::new("expected a PCI address, like `0000:03:00.0`"))
     }
-
-    /// Whether it is where Intel has the graphics of its processors (i915 documentation: device 2 of bus 0).
-    pub fn is_intels_own(&self) -> bool {
-        self.0 == "0000:00:02.0"
-    }
 }
 crate::model::checked_text!(PciAddress);
 

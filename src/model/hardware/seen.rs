@@ -97,6 +97,14 @@ impl Gpu {
         self.is_of(INTEL)
     }
 
+    /// Whether it is a card of Intel's, with memory of its own, and not a part of a processor: DG1, Alchemist and Battlemage
+    /// (pci.ids). What is not known for one is taken for a part of a processor, wherever it is plugged in: a virtual machine
+    /// may have it anywhere.
+    pub fn is_intels_card(&self) -> bool {
+        let is_card = |device: u16| matches!(device, 0x4905..=0x4909 | 0x5690..=0x56c2 | 0xe202..=0xe223);
+        self.is_intel() && self.id.is_some_and(|id| is_card(id.device))
+    }
+
     /// Whether NVIDIA made it.
     pub fn is_nvidia(&self) -> bool {
         self.is_of(NVIDIA)

@@ -4,8 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Encoder, RenderNode, Variant};
+use super::{Encoder, PciAddress, RenderNode, Variant};
 use crate::model::{HostPath, Refusal};
+
+/// What concerns about either of them are about.
+pub const LEARNING: &str = "machine learning";
+/// The same of the other.
+pub const ENCODING: &str = "transcoding";
 
 /// What machine learning computes with and what encodes videos.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +19,10 @@ pub struct Acceleration {
     pub learning: Learning,
     /// Transcoding.
     pub encoding: Encoding,
+    /// The wishes that it came of, to be compared with others: what is gone of the same is lost, and what never was of new
+    /// ones is refused.
+    #[serde(default)]
+    pub wishes: String,
 }
 
 /// Devices that a container gets, all of them or none.
@@ -23,6 +32,9 @@ pub struct Given {
     pub card: String,
     /// Its render node.
     pub render: Option<RenderNode>,
+    /// Where it is plugged in: the number of its node may be another card's after a boot.
+    #[serde(default)]
+    pub address: Option<PciAddress>,
     /// What Podman is told to pass: paths of nodes, and names like `nvidia.com/gpu=all`.
     pub devices: Vec<String>,
     /// What has to be there before: the nodes, or the file in which such a name stands.
@@ -79,7 +91,7 @@ pub struct Lost {
     pub what: String,
     /// Why it cannot be used any more.
     pub why: String,
-    /// What was there of it: once it is again, nothing is lost.
+    /// What was there of it.
     pub there: Vec<HostPath>,
 }
 
@@ -101,7 +113,7 @@ impl Learning {
     /// The concern of one that was lost.
     pub fn concern(&self) -> Option<Refusal> {
         let forever = "`ml = \"cpu\"` in [hardware]";
-        self.lost.as_ref().map(|lost| concern("machine learning", lost, "runs on the processor", forever))
+        self.lost.as_ref().map(|lost| concern(LEARNING, lost, "runs on the processor", forever))
     }
 }
 
@@ -120,7 +132,7 @@ impl Encoding {
     /// The concern of one that was lost.
     pub fn concern(&self) -> Option<Refusal> {
         let forever = "`transcoding = \"off\"` in [hardware]";
-        self.lost.as_ref().map(|lost| concern("transcoding", lost, "is done by the processor", forever))
+        self.lost.as_ref().map(|lost| concern(ENCODING, lost, "is done by the processor", forever))
     }
 }
 

@@ -182,7 +182,10 @@ fn refuse_what_cannot_run(survey: &Survey, back: &BTreeSet<Subvolume>) -> Result
             place.path.as_str() == refusal.what && back.contains(&place.subvolume) && is_absent
         })
     };
-    let refusals: Vec<Refusal> = survey.plan.refusals.iter().filter(|refusal| !lost(refusal)).cloned().collect();
+    // Nor does a card that is not there any more stand in the way of a database.
+    let unfit = |refusal: &&Refusal| survey.desired.unfit.contains(refusal);
+    let refusals = survey.plan.refusals.iter().filter(|refusal| !lost(refusal) && !unfit(refusal));
+    let refusals: Vec<Refusal> = refusals.cloned().collect();
     if !refusals.is_empty() {
         return Err(ApplyError::Refused(refusals));
     }
@@ -198,10 +201,7 @@ fn check_places_and_images(applied: &Applied, manifest: &Manifest, survey: &Surv
         return Err(refused(Refusal::new(what(&manifest.id), why, remedy)));
     }
     for service in &survey.desired.services {
-        // What it computes with is of this host, which may have another card by now; its release is that of the others.
-        let is_in_another_variant =
-            service.service == Service::Ml && stack::differ_by_variant(&survey.desired.runs, &manifest.written);
-        if manifest.images.get(&service.service) != Some(&service.image) && !is_in_another_variant {
+        if manifest.images.get(&service.service) != Some(&service.image) {
             let why = format!(
                 "does not say which image {} ran, or its configuration names another one",
                 service.service.stem()

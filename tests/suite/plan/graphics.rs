@@ -13,9 +13,18 @@ use crate::hardware::machine;
 fn with_card() -> World {
     let mut world = World::converged();
     world.facts.graphics = machine("radeon-rx-6800").seen();
-    world.transcoding = Some(Asked::Seen(transcoding::Seen::default()));
+    world.transcoding = Some(Asked::Seen(asked()));
     assert_eq!(world.apply(None), End::Converged);
     world
+}
+
+fn asked() -> transcoding::Seen {
+    transcoding::Seen { codec: "h264".to_owned(), ..transcoding::Seen::default() }
+}
+
+/// What is refused of cards.
+fn refused(world: &World) -> Vec<String> {
+    world.plan().refusals.iter().map(ToString::to_string).collect()
 }
 
 fn ml(world: &World) -> String {
@@ -41,7 +50,7 @@ fn setting(world: &World) -> Setting {
 fn a_card_is_taken_and_immich_is_told() {
     let mut world = World::converged();
     world.facts.graphics = machine("radeon-rx-6800").seen();
-    world.transcoding = Some(Asked::Seen(transcoding::Seen::default()));
+    world.transcoding = Some(Asked::Seen(asked()));
     let plan = said(&world.plan());
     let has = |text: &str| assert!(plan.iter().any(|line| line.contains(text)), "{text} in {plan:#?}");
     has("pull ghcr.io/immich-app/immich-machine-learning:v3.2.2-rocm (its tag is not locked to a digest yet)");
@@ -110,10 +119,13 @@ fn a_driver_that_loads_late_does_not_cost_the_card() {
 fn what_is_forced_and_cannot_be_is_refused_and_what_was_forced_and_goes_is_not() {
     let mut world = World::converged();
     world.settings.hardware.ml = "rocm".parse().unwrap();
-    let desire = |world: &World| photos_agent::stack::desire(&world.settings, &world.facts);
-    let refusal = desire(&world).unwrap_err();
-    assert_eq!(refusal.what, "hardware.ml");
-    assert!(refusal.why.contains("no card of AMD's"), "{refusal}");
+    let refusals = refused(&world);
+    assert!(
+        refusals.len() == 1 && refusals[0].starts_with("hardware.ml: \"rocm\" cannot be: no card of AMD's"),
+        "{refusals:?}"
+    );
+    // What has nothing to do with cards goes on: a snapshot, a restore, a boot ask what is wanted.
+    assert!(photos_agent::stack::desire(&world.settings, &world.facts).is_ok());
     world.facts.graphics = machine("radeon-rx-6800").seen();
     assert_eq!(world.apply(None), End::Converged);
     take_out(&mut world);
@@ -121,16 +133,76 @@ fn what_is_forced_and_cannot_be_is_refused_and_what_was_forced_and_goes_is_not()
     assert!(ml(&world).ends_with(":v3.2.2") && !world.plan().concerns.is_empty());
     // Nothing is remembered on a new host.
     world.facts.graphics.last = None;
-    assert!(desire(&world).is_err());
+    assert_eq!(refused(&world).len(), 1);
     for (key, value) in [("device", "/dev/dri/renderD140"), ("transcoding", "qsv")] {
         let mut world = World::converged();
         world.facts.graphics = machine("radeon-rx-6800").seen();
-        match key {
-            "device" => world.settings.hardware.device = Some(value.parse().unwrap()),
-            _ => world.settings.hardware.transcoding = value.parse().unwrap(),
+        // Whether a card was in use before or not.
+        for _ in 0..2 {
+            let mut wished = world.settings.clone();
+            match key {
+                "device" => wished.hardware.device = Some(value.parse().unwrap()),
+                _ => wished.hardware.transcoding = value.parse().unwrap(),
+            }
+            std::mem::swap(&mut world.settings, &mut wished);
+            assert!(refused(&world)[0].starts_with(&format!("hardware.{key}: ")), "{:?}", refused(&world));
+            assert_eq!(world.apply(None), End::Refused);
+            std::mem::swap(&mut world.settings, &mut wished);
+            assert_eq!(world.apply(None), End::Converged);
         }
-        assert_eq!(desire(&world).unwrap_err().what, format!("hardware.{key}"));
     }
+}
+
+#[test]
+fn what_worked_and_cannot_be_any_more_although_all_nodes_are_there_is_lost_and_not_refused() {
+    let mut world = with_card();
+    world.settings.hardware.ml = "rocm".parse().unwrap();
+    assert_eq!(world.apply(None), End::Converged);
+    // An agent that knows better, or a kernel that does not list it any more.
+    world.facts.graphics.hardware.gpus[0].kfd = None;
+    assert_eq!(world.apply(None), End::Converged);
+    let plan = world.plan();
+    assert!(plan.refusals.is_empty() && plan.concerns[0].why.contains("/sys/class/kfd"), "{:#?}", said(&plan));
+}
+
+#[test]
+fn a_card_whose_number_is_anothers_by_now_is_found_by_its_place() {
+    let mut world = World::converged();
+    world.facts.graphics = machine("two-amd-cards").seen();
+    assert_eq!(world.apply(None), End::Converged);
+    let of = |world: &World| {
+        let given = world.desired().acceleration.learning.given.clone();
+        (given.render.unwrap().to_string(), given.address.unwrap().to_string())
+    };
+    let (node, place) = of(&world);
+    let gpus = &mut world.facts.graphics.hardware.gpus;
+    let (first, second) = (gpus[0].clone(), gpus[1].clone());
+    (gpus[0].render, gpus[1].render) = (second.render, first.render);
+    (gpus[0].node, gpus[1].node) = (second.node.clone(), first.node.clone());
+    world.facts.graphics.booting = true;
+    let (other, same) = of(&world);
+    assert!(other != node && same == place);
+    // The first has come, under the number of the one that has not.
+    world.facts.graphics.hardware.gpus.remove(0);
+    assert_eq!(of(&world), (node, place));
+    assert_eq!(world.plan().refusals.len(), 0);
+}
+
+#[test]
+fn what_goes_back_needs_no_other_image_and_nothing_is_refused_for_it() {
+    let mut world = with_card();
+    world.facts.in_force = Some(world.desired().runs);
+    take_out(&mut world);
+    world.facts.graphics.settles = true;
+    let desired = world.desired();
+    assert!(desired.runs.written[&Component::Ml].to_string().ends_with("-rocm"));
+    assert!(!desired.acceleration.learning.given.is_some() && desired.acceleration.learning.lost.is_some());
+    world.facts.graphics.settles = false;
+    // The configuration of then wishes for what is not there.
+    world.settings.hardware.ml = "cuda".parse().unwrap();
+    world.going_back = true;
+    let plan = world.plan();
+    assert!(plan.refusals.is_empty() && !plan.concerns.is_empty(), "{:#?}", said(&plan));
 }
 
 #[test]
@@ -149,8 +221,7 @@ fn an_image_of_the_operators_is_never_another_variant() {
     world.settings.images.insert(Component::Ml, named("v3.2.2-cuda"));
     world.settings.hardware.ml = "rocm".parse().unwrap();
     world.facts.in_force = None;
-    let refusal = photos_agent::stack::desire(&world.settings, &world.facts).unwrap_err();
-    assert!(refusal.why.contains("names an image of CUDA"), "{refusal}");
+    assert!(refused(&world)[0].contains("names an image of CUDA"), "{:?}", refused(&world));
 }
 
 #[test]
@@ -168,5 +239,17 @@ fn without_room_for_its_image_a_card_waits() {
     world.facts.graphics.room = Some(gib);
     assert_eq!(said(&world.plan()).iter().filter(|line| !line.starts_with("note")).count(), 0);
     world.settings.hardware.ml = "rocm".parse().unwrap();
-    assert!(photos_agent::stack::desire(&world.settings, &world.facts).is_ok());
+    assert_eq!(refused(&world), Vec::<String>::new());
+    // The next release is pulled while this one runs, and fails where there is no room: it is no reason to do without the card.
+    let next = desired_of_another_release(&world);
+    assert!(next.ends_with(":v3.1.0-rocm"), "{next}");
+}
+
+/// What an upgrade to it would pull.
+fn desired_of_another_release(world: &World) -> String {
+    let mut settings = world.settings.clone();
+    settings.hardware.ml = "auto".parse().unwrap();
+    settings.immich.version = "v3.1.0".parse().unwrap();
+    let facts = photos_agent::stack::Facts { in_force: None, ..world.facts.clone() };
+    photos_agent::stack::desire(&settings, &facts).unwrap().runs.written[&Component::Ml].to_string()
 }
