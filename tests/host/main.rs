@@ -15,6 +15,7 @@ mod faults;
 mod first;
 mod gate;
 mod generator;
+mod hardening;
 mod icloud;
 mod icloud_accounts;
 mod isolation;
