@@ -33,6 +33,16 @@ pub fn listeners(root: &Root) -> Vec<Listener> {
     [read("tcp"), read("tcp6")].iter().flat_map(|table| table.lines().filter_map(listener)).collect()
 }
 
+/// The addresses of this host; none where the kernel does not tell.
+pub fn addresses() -> Vec<IpAddr> {
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten().filter_map(|interface| interface.address);
+    let address = |found: nix::sys::socket::SockaddrStorage| {
+        let v4 = found.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        v4.or_else(|| found.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+    };
+    interfaces.filter_map(address).collect()
+}
+
 impl Listener {
     /// Whether nobody else can listen at this address and port while this socket does.
     pub fn is_in_the_way_of(&self, address: IpAddr, port: u16) -> bool {
@@ -115,5 +125,6 @@ mod tests {
         let root = Root::default();
         let found = listeners(&root).into_iter().find(|it| it.is_in_the_way_of(address.ip(), address.port())).unwrap();
         assert_eq!(found.owner(&root).map(|owner| owner.pid), Some(std::process::id()));
+        assert!(addresses().contains(&address.ip()));
     }
 }

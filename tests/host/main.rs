@@ -8,6 +8,7 @@
 mod change;
 mod check;
 mod conflicts;
+mod doctor;
 mod door;
 mod drift;
 mod dryrun;
