@@ -20,6 +20,7 @@ mod hardening;
 mod icloud;
 mod icloud_accounts;
 mod isolation;
+mod json;
 mod kinds;
 mod major;
 mod night;

@@ -17,23 +17,23 @@ use tempfile::TempDir;
 const BINARY: &str = env!("CARGO_BIN_EXE_photos-agent");
 
 /// A root folder of its own.
-struct Sealed(TempDir);
+pub struct Sealed(TempDir);
 
 /// How a command ended.
 #[derive(Debug)]
-struct Done {
+pub struct Done {
     code: i32,
-    out: String,
+    pub out: String,
     err: String,
 }
 
 impl Sealed {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
     /// With this config.toml.
-    fn configured(text: &str) -> Self {
+    pub fn configured(text: &str) -> Self {
         let sealed = Self::new();
         sealed.write("etc/photos-agent/config.toml", text);
         sealed
@@ -52,7 +52,7 @@ impl Sealed {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Done {
+    pub fn run(&self, arguments: &[&str]) -> Done {
         self.done(&self.command(arguments).output().unwrap())
     }
 

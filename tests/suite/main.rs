@@ -4,6 +4,7 @@ mod accounts;
 mod cli;
 mod config;
 mod docs;
+mod json;
 mod plan;
 mod quadlet;
 mod retention;

@@ -61,7 +61,11 @@ pub(super) fn run(context: &Context, stdout: bool) -> Result<(), Failure> {
     }
     let written = (!stdout).then(|| path.display().to_string());
     let body = Body { written, choices, text };
-    context.output.answer("written", &body, || told(&body));
+    if stdout {
+        context.output.document("written", &body, || body.text.clone());
+    } else {
+        context.output.answer("written", &body, || told(&body));
+    }
     Ok(())
 }
 
@@ -78,8 +82,7 @@ fn refuse_touched(path: &Path) -> Result<(), Failure> {
 }
 
 fn told(body: &Body) -> String {
-    let Some(written) = &body.written else { return body.text.clone() };
-    let mut text = format!("Wrote {written}.\n");
+    let mut text = format!("Wrote {}.\n", body.written.as_deref().unwrap_or_default());
     for Choice { key, value, because, .. } in &body.choices {
         let set = value.as_ref().map_or_else(|| "left at the default".to_owned(), |value| format!("= {value}"));
         // Writing to a String does not fail.

@@ -50,12 +50,12 @@ pub(super) fn run(context: &Context, command: &Command) -> Result<ExitCode, Fail
         Command::Check => check(context)?,
         Command::Show { origin } => {
             let loaded = context.load()?;
-            context.output.answer("settings", Shown { settings: &loaded.origins }, || loaded.show(*origin));
+            context.output.document("settings", Shown { settings: &loaded.origins }, || loaded.show(*origin));
         }
         // A schema is a document of its own kind, with or without --json.
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&config::schema()).unwrap_or_default();
-            crate::cli::output::Output { json: false, ..context.output }.answer("schema", (), || schema);
+            crate::cli::output::Output { json: false, ..context.output }.document("schema", (), || schema);
         }
     }
     Ok(ExitCode::SUCCESS)
