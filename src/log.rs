@@ -40,7 +40,8 @@ pub fn start(level: LevelFilter) {
         return;
     }
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
-    let layer = layer.with_ansi(std::io::stderr().is_terminal());
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let layer = layer.with_ansi(std::io::stderr().is_terminal() && !no_color);
     tracing_subscriber::registry().with(layer).with(level).init();
 }
 

@@ -2,9 +2,13 @@
 //!
 //! The only place that prints. A reader that went away (`| head`) is not an error.
 
+mod dress;
+
 use std::io::Write;
 
 use serde::Serialize;
+
+use dress::Dress;
 
 /// The version of every JSON document's shape; it grows when a field changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -29,8 +33,17 @@ struct Document<'a, T> {
 }
 
 impl Output {
-    /// The answer: `body` as a JSON document of this kind, or `text`.
+    /// The answer: `body` as a JSON document of this kind, or `text`, dressed where people read it.
     pub fn answer<T: Serialize>(self, kind: &str, body: T, text: impl FnOnce() -> String) {
+        let dressed = || {
+            let text = text();
+            Dress::of(&std::io::stdout()).map_or(text.clone(), |dress| dress.put_on(&text))
+        };
+        self.document(kind, body, dressed);
+    }
+
+    /// The same of a text that is a file, and stays as it is wherever it goes.
+    pub fn document<T: Serialize>(self, kind: &str, body: T, text: impl FnOnce() -> String) {
         let mut text = if self.json {
             let document = Document { schema: SCHEMA, kind, body };
             serde_json::to_string_pretty(&document).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
@@ -52,6 +65,8 @@ impl Output {
 
     /// Something a person must know.
     pub fn complain(line: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        let line = format!("{line}\n");
+        let line = Dress::of(&std::io::stderr()).map_or(line.clone(), |dress| dress.put_on(&line));
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 }

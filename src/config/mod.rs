@@ -22,6 +22,7 @@ mod excerpt;
 mod files;
 mod folders;
 mod fragment;
+pub mod init;
 mod keys;
 mod meaning;
 mod merged;

@@ -1,10 +1,11 @@
 //! The kernel's forwarding switches and name in /proc/sys, our rules in its packet filter, and whether SELinux is on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::host::files::{self, FileError};
 use crate::host::firewall::{self, Family};
+use crate::host::process;
 use crate::model::Kernel;
 use crate::model::Root;
 
@@ -66,6 +67,17 @@ pub fn since_boot(root: &Root) -> Option<Duration> {
 /// Whether SELinux is enabled on this host, enforcing or not.
 pub fn has_selinux(root: &Root) -> bool {
     root.join("/sys/fs/selinux/enforce").exists()
+}
+
+/// Whether it keeps processes from what its policy does not let them, and does not only write that down.
+pub fn is_selinux_enforcing(root: &Root) -> bool {
+    files::read(&root.join("/sys/fs/selinux/enforce")).is_ok_and(|text| text.is_some_and(|text| text.trim() == "1"))
+}
+
+/// The label of a file or folder, `user:role:type:level`; none where it has none, or it may not be read.
+pub fn label(path: &Path) -> Option<String> {
+    let said = process::run("stat", &["--format=%C".as_ref(), path.as_os_str()]).ok()?;
+    Some(String::from_utf8_lossy(&said.stdout).trim().to_owned()).filter(|label| label != "?")
 }
 
 /// Whether processes can be limited in this way (`memory`, `pids`): a host in a container may not be let to.

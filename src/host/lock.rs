@@ -20,6 +20,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Permission bits of the lock file.
 const MODE: u32 = 0o600;
 
+/// Those of its folder, which is the agent's own.
+const FOLDER_MODE: u32 = 0o700;
+
 /// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -60,6 +63,8 @@ pub async fn take(path: &Path, who: &str, patience: Duration) -> Result<Lock, Lo
     let failed = |source: io::Error| LockError::Io { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
+        // What else lies there is nobody's business either, and an older agent made it readable.
+        fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)).map_err(failed)?;
     }
     let mut file = open(path).map_err(failed)?;
     let begun = Instant::now();

@@ -3,6 +3,7 @@
 //! Each file owns one neighbour. They report and they do; they decide nothing.
 
 pub mod beneath;
+pub mod disk;
 pub mod door;
 pub mod files;
 pub mod firewall;
@@ -19,8 +20,10 @@ pub mod kernel;
 pub mod library;
 pub mod lock;
 pub mod many;
+pub mod mounts;
 pub mod netns;
 pub mod podman;
+pub mod ports;
 pub mod process;
 mod proxy;
 pub mod quota;

@@ -110,6 +110,13 @@ pub struct Watch {
     folders: BTreeMap<WatchDescriptor, (PathBuf, Ear)>,
 }
 
+/// Whether there is one more instance and one more watch to be had, for this user. Neither is kept.
+pub fn can_listen() -> io::Result<()> {
+    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+    inotify.add_watch("/", AddWatchFlags::IN_CREATE)?;
+    Ok(())
+}
+
 impl Watch {
     /// Listens to nothing yet.
     pub fn new() -> io::Result<Self> {

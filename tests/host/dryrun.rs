@@ -6,13 +6,14 @@
 use crate::support::Host;
 
 /// Every command that only looks.
-const LOOKS: [&str; 11] = [
+const LOOKS: [&str; 12] = [
     "plan",
     "plan --json",
     "status",
     "doctor",
     "history",
     "config check",
+    "config init --stdout",
     "config show --origin",
     "config schema",
     "secret list",

@@ -17,23 +17,23 @@ use tempfile::TempDir;
 const BINARY: &str = env!("CARGO_BIN_EXE_photos-agent");
 
 /// A root folder of its own.
-struct Sealed(TempDir);
+pub struct Sealed(TempDir);
 
 /// How a command ended.
 #[derive(Debug)]
-struct Done {
+pub struct Done {
     code: i32,
-    out: String,
+    pub out: String,
     err: String,
 }
 
 impl Sealed {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
     /// With this config.toml.
-    fn configured(text: &str) -> Self {
+    pub fn configured(text: &str) -> Self {
         let sealed = Self::new();
         sealed.write("etc/photos-agent/config.toml", text);
         sealed
@@ -52,7 +52,7 @@ impl Sealed {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Done {
+    pub fn run(&self, arguments: &[&str]) -> Done {
         self.done(&self.command(arguments).output().unwrap())
     }
 
@@ -175,16 +175,89 @@ fn bad_usage_is_64_and_says_what_is_right() {
 fn config_init_writes_a_file_that_means_the_defaults_and_never_a_second_one() {
     let sealed = Sealed::new();
     let defaults = sealed.run(&["config", "show"]);
+    let printed = sealed.run(&["config", "init", "--stdout"]);
+    assert_eq!(printed.code, 0, "{printed:?}");
+    assert!(!sealed.0.path().join("etc").exists(), "printing writes nothing");
     let done = sealed.run(&["config", "init"]);
-    assert_eq!((done.code, done.out.as_str()), (0, "Wrote ROOT/etc/photos-agent/config.toml.\n"));
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.out.starts_with("Wrote ROOT/etc/photos-agent/config.toml.\n"), "{done:?}");
+    let path = sealed.0.path().join("etc/photos-agent/config.toml");
+    assert_eq!(fs::read_to_string(&path).unwrap(), printed.out);
+    assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
     let done = sealed.run(&["config", "check"]);
     assert_eq!((done.code, done.out.as_str()), (0, "No mistake in ROOT/etc/photos-agent/config.toml.\n"), "{done:?}");
     assert_eq!(sealed.run(&["config", "show"]).out, defaults.out);
     let before = sealed.listing();
     let done = sealed.run(&["config", "init"]);
     assert_eq!(done.code, 3);
-    assert!(done.err.contains("exists and is left as it is"), "{done:?}");
+    assert!(done.err.contains("exists and is left as it is") && done.err.contains("--stdout"), "{done:?}");
     assert_eq!(sealed.listing(), before);
+}
+
+#[test]
+fn config_init_replaces_what_the_package_brought_and_nothing_that_somebody_wrote() {
+    let packaged = include_str!("../../packaging/config.toml");
+    let path = |sealed: &Sealed| sealed.0.path().join("etc/photos-agent/config.toml");
+    for nobodys in [packaged, "", "[storage]\n"] {
+        let sealed = Sealed::configured(nobodys);
+        assert_eq!(sealed.run(&["config", "init"]).code, 0, "{nobodys}");
+        assert!(fs::read_to_string(path(&sealed)).unwrap().contains("# Here: "));
+    }
+    for somebodys in [SOME_KEYS.to_owned(), "# later\n".to_owned(), format!("{packaged}\n[images]\nml = \"x\"\n")] {
+        let sealed = Sealed::configured(&somebodys);
+        let before = sealed.listing();
+        assert_eq!(sealed.run(&["config", "init"]).code, 3, "{somebodys}");
+        assert_eq!(sealed.listing(), before, "{somebodys}");
+        assert_eq!(sealed.run(&["config", "init", "--stdout"]).code, 0);
+        assert_eq!(sealed.listing(), before, "{somebodys}");
+    }
+    // A link is somebody's, wherever it leads; so is a folder.
+    let sealed = Sealed::new();
+    sealed.write("kept/config.toml", packaged);
+    fs::create_dir_all(path(&sealed).parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(sealed.0.path().join("kept/config.toml"), path(&sealed)).unwrap();
+    assert_eq!(sealed.run(&["config", "init"]).code, 3);
+    let sealed = Sealed::new();
+    fs::create_dir_all(path(&sealed)).unwrap();
+    assert_eq!(sealed.run(&["config", "init"]).code, 3);
+}
+
+#[test]
+fn config_init_tells_what_it_saw_of_the_host() {
+    let sealed = Sealed::new();
+    let (own, pool) = (sealed.0.path().join("var"), sealed.0.path().join("srv/pool"));
+    fs::create_dir_all(own).unwrap();
+    fs::create_dir_all(pool.join("photos/live/media")).unwrap();
+    // The paths are of the sealed root, as on a host they would be of `/`.
+    sealed.write(
+        "proc/self/mountinfo",
+        "21 1 0:20 / / rw - ext4 /dev/vda rw\n22 21 0:21 / /boot rw - btrfs /dev/vdb rw\n\
+         23 21 0:22 / /var rw - btrfs /dev/vdc rw\n24 21 0:23 / /srv/pool rw - btrfs /dev/vdd rw\n\
+         25 21 0:24 /sub /srv/pool/again rw - btrfs /dev/vdd rw\n",
+    );
+    sealed.write("sys/class/block/vdd/queue/rotational", "1\n");
+    sealed.write("dev/vdd", "");
+    sealed.write(
+        "proc/net/tcp",
+        "0: 00000000:08EB 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4711 1 0 100 0 0 10 0\n",
+    );
+    sealed.write("proc/811/comm", "docker-proxy\n");
+    fs::create_dir_all(sealed.0.path().join("proc/811/fd")).unwrap();
+    std::os::unix::fs::symlink("socket:[4711]", sealed.0.path().join("proc/811/fd/3")).unwrap();
+    std::os::unix::fs::symlink("../usr/share/zoneinfo/Europe/Oslo", sealed.0.path().join("etc-localtime")).unwrap();
+    fs::create_dir_all(sealed.0.path().join("etc")).unwrap();
+    fs::rename(sealed.0.path().join("etc-localtime"), sealed.0.path().join("etc/localtime")).unwrap();
+    let done = sealed.run(&["config", "init", "--json"]);
+    let document: Value = serde_json::from_str(&done.out).unwrap();
+    let of = |key: &str| document["choices"].as_array().unwrap().iter().find(|c| c["key"] == key).unwrap().clone();
+    assert_eq!(of("storage.root")["value"], "\"/srv/pool/photos\"", "{document}");
+    assert!(of("storage.root")["because"].to_string().contains("already"), "{document}");
+    assert_eq!(of("postgres.storage")["value"], "\"hdd\"", "{document}");
+    assert_eq!(of("immich.listen")["value"], "\"127.0.0.1:2284\"", "{document}");
+    assert!(of("immich.listen")["because"].to_string().contains("docker-proxy (process 811)"), "{document}");
+    assert!(of("immich.timezone")["because"].to_string().contains("Europe/Oslo"), "{document}");
+    assert_eq!(document["written"], "ROOT/etc/photos-agent/config.toml");
+    assert_eq!(sealed.run(&["config", "check"]).code, 0);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod files;
+mod init;
 mod mistakes;
 mod properties;
 mod shown;

@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod docs;
 mod hardware;
+mod json;
 mod plan;
 mod quadlet;
 mod retention;

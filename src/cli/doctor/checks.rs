@@ -20,7 +20,7 @@ use crate::stack::{FIREWALL, FIREWALL_CHAINS, FIREWALL_TABLE, INNER_INTERFACE};
 const SYSTEMD: u32 = 254;
 
 /// Between the remedies of one check.
-const BETWEEN: &str = "\n               ";
+pub(super) const BETWEEN: &str = "\n               ";
 
 pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
     let check = |what, finding| Check { what, finding };
@@ -30,8 +30,13 @@ pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
         check("cgroups", cgroups(root)),
         check("systemd", systemd()),
         check("system bus", bus(known)),
+        check("processor", super::processor::processor(root, known)),
+        check("clock", super::clock::clock(root)),
         check("Podman", podman(known)),
+        check("Podman's socket", super::podman::socket(known)),
+        check("Podman's store", super::podman::store(known)),
         check("quadlet generator", quadlet()),
+        check("units at boot", super::early::early(root)),
         check("records", records(root)),
         check("open operation", open_operation(root)),
         check("storage and foreign objects", refusals(known)),
@@ -41,6 +46,9 @@ pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
         check("drift that is yours to mend", concerns(known)),
         check("graphics", super::graphics::graphics(known)),
         check("units", units(known)),
+        check("labels", super::labels::labels(root, known)),
+        check("address of the server", super::ports::listen(root, known)),
+        check("hearing of changes", super::watches::watches(root)),
         check("firewall", firewall()),
         check("doors", super::doors::doors(root)),
         check("inner network", inner_network(root)),

@@ -4,12 +4,19 @@
 //! things wrong at once.
 
 mod checks;
+mod clock;
 mod doors;
+mod early;
 mod graphics;
+mod labels;
+mod podman;
+mod ports;
+mod processor;
 mod storage;
 mod told;
+mod watches;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -20,7 +27,7 @@ use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::config::Loaded;
 use crate::host::Host;
-use crate::model::Refusal;
+use crate::model::{Refusal, UnitName, UnitState};
 use crate::observe::chain;
 use crate::plan::PODMAN_SOCKET;
 
@@ -76,6 +83,10 @@ struct Known {
     /// Its version.
     podman: Result<String, String>,
     bus: Result<(), String>,
+    /// The unit that Podman's socket comes from.
+    socket: Result<UnitState, String>,
+    /// What Podman's store lies in.
+    driver: Result<String, String>,
 }
 
 /// Why there is no survey.
@@ -97,14 +108,19 @@ impl Known {
             }),
             Err(_) => Err(Silence::Because("the configuration has mistakes".to_owned())),
         };
-        let (podman, bus) = if let Ok(survey) = &survey {
+        let (podman, socket) = if let Ok(survey) = &survey {
             let Survey { observed, .. } = survey;
             let podman = observed.podman.as_ref().map(|podman| podman.version.clone());
-            (podman.map_err(|silent| silent.0.clone()), observed.units.as_ref().map(drop).map_err(|it| it.0.clone()))
+            let socket = observed.units.as_ref().map(socket).map_err(|silent| silent.0.clone());
+            (podman.map_err(|silent| silent.0.clone()), socket)
         } else {
             tokio::join!(ask_podman(host), ask_systemd(host))
         };
-        Self { loaded, survey, podman, bus }
+        let driver = match &podman {
+            Ok(_) => host.podman.image_driver().await.map_err(|error| chain(&error)),
+            Err(_) => Err("Podman does not answer".to_owned()),
+        };
+        Self { loaded, survey, podman, bus: socket.as_ref().map(drop).map_err(String::clone), socket, driver }
     }
 }
 
@@ -112,10 +128,15 @@ async fn ask_podman(host: &Host) -> Result<String, String> {
     host.podman.observe(&BTreeSet::new()).await.map(|podman| podman.version).map_err(|error| chain(&error))
 }
 
-async fn ask_systemd(host: &Host) -> Result<(), String> {
+async fn ask_systemd(host: &Host) -> Result<UnitState, String> {
     let systemd = host.systemd().await.map_err(|error| chain(&error))?;
     let any: Vec<_> = PODMAN_SOCKET.parse().into_iter().collect();
-    systemd.units(&any).await.map(drop).map_err(|error| chain(&error))
+    systemd.units(&any).await.map(|units| socket(&units)).map_err(|error| chain(&error))
+}
+
+fn socket(units: &BTreeMap<UnitName, UnitState>) -> UnitState {
+    let found = units.iter().find(|(name, _)| name.as_str() == PODMAN_SOCKET);
+    found.map(|(_, state)| state.clone()).unwrap_or_default()
 }
 
 pub(super) async fn run(context: &Context) -> Result<ExitCode, Failure> {

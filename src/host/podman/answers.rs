@@ -191,6 +191,8 @@ pub(super) struct Info {
 
 #[derive(Deserialize)]
 pub(super) struct Store {
+    #[serde(rename = "graphDriverName")]
+    pub(super) driver: String,
     #[serde(rename = "graphRoot")]
     pub(super) graph_root: PathBuf,
 }

@@ -214,6 +214,12 @@ impl Podman {
         Ok(info.store.graph_root)
     }
 
+    /// What they lie in: `overlay`, or another driver. Takes as long.
+    pub async fn image_driver(&self) -> Result<String, PodmanError> {
+        let info: Info = self.get("info", &[], "ask what images lie in").await?;
+        Ok(info.store.driver)
+    }
+
     /// Paths that an image in the store declares as volumes.
     pub async fn volumes(&self, image: &ImageRef) -> Result<Vec<String>, PodmanError> {
         let inspected: Image = self.get(&format!("images/{image}/json"), &[], "inspect an image").await?;

@@ -1,21 +1,27 @@
 //! `photos-agent config`: init, check, show, schema.
 
+mod init;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::cli::apply::require_root;
 use crate::cli::failure::Failure;
-use crate::config::{self, DEFAULT_PATH};
-use crate::host::files;
-use crate::model::Refusal;
+use crate::config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Write a configuration file in which every key is explained and commented out
-    Init,
+    /// Look at this host and write a configuration file that explains every key, with what was chosen and why
+    ///
+    /// A file that somebody has written is never overwritten; the one that the package brought is, as long as nothing was
+    /// changed in it. Nothing else is touched.
+    Init {
+        /// Print it and write nothing
+        #[arg(long)]
+        stdout: bool,
+    },
     /// Check the configuration files; exit code 64 if there is a mistake
     Check,
     /// Show every key with its value
@@ -26,11 +32,6 @@ pub(super) enum Command {
     },
     /// Print the JSON Schema of a configuration file
     Schema,
-}
-
-#[derive(Serialize)]
-struct Written {
-    written: String,
 }
 
 #[derive(Serialize)]
@@ -45,34 +46,19 @@ struct Shown<'a> {
 
 pub(super) fn run(context: &Context, command: &Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Init => init(context)?,
+        Command::Init { stdout } => init::run(context, *stdout)?,
         Command::Check => check(context)?,
         Command::Show { origin } => {
             let loaded = context.load()?;
-            context.output.answer("settings", Shown { settings: &loaded.origins }, || loaded.show(*origin));
+            context.output.document("settings", Shown { settings: &loaded.origins }, || loaded.show(*origin));
         }
         // A schema is a document of its own kind, with or without --json.
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&config::schema()).unwrap_or_default();
-            crate::cli::output::Output { json: false, ..context.output }.answer("schema", (), || schema);
+            crate::cli::output::Output { json: false, ..context.output }.document("schema", (), || schema);
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn init(context: &Context) -> Result<(), Failure> {
-    let path = context.config.clone().unwrap_or_else(|| context.root.join(DEFAULT_PATH));
-    let shown = path.display().to_string();
-    if files::read(&path)?.is_some() {
-        let remedy = format!("photos-agent config check, or edit {shown}");
-        return Err(Refusal::new(shown, "exists and is left as it is", remedy).into());
-    }
-    if context.config.is_none() && context.root == crate::model::Root::default() {
-        require_root()?;
-    }
-    files::write(&path, config::template(), 0o644)?;
-    context.output.answer("written", Written { written: shown.clone() }, || format!("Wrote {shown}."));
-    Ok(())
 }
 
 fn check(context: &Context) -> Result<(), Failure> {
