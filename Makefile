@@ -57,7 +57,7 @@ package: release ## Build the deb and the rpm into build/
 build/made/stamp: $(BINARY) Cargo.lock packaging/made packaging/notices packaging/texts.rs
 	CARGO="$(CARGO)" packaging/made $(BINARY)
 
-BOTH := build/made/stamp packaging/files packaging/stage packaging/filled packaging/config.toml docs/operator.md \
+BOTH := build/made/stamp packaging/files packaging/stage packaging/filled packaging/config.toml docs/operator.md docs/hardening.md docs/json.md \
 	systemd/photos-agent.service $(shell find packaging/man packaging/scripts packaging/deb -type f)
 
 $(DEB): $(BOTH)

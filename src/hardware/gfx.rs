@@ -92,7 +92,7 @@ mod tests {
         }
         let of = |name: &str| find(name.parse().unwrap()).unwrap();
         assert_eq!(of("gfx1030").support, Support::Native);
-        assert_eq!(of("gfx90c").taken_as, "9.0.0".parse().ok());
+        assert_eq!((of("gfx90c").support, of("gfx1031").taken_as.clone()), (Support::Bad, "10.3.0".parse().ok()));
         assert!(!of("gfx1103").svm && of("gfx1103").integrated);
         assert_eq!(find("gfx700".parse().unwrap()), None);
     }

@@ -11,9 +11,11 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::cli::apply::require_root;
 use crate::cli::failure::Failure;
-use crate::config::DEFAULT_PATH;
-use crate::config::init::{self, Choice, DEFAULT_FOLDER, DEFAULT_PORT, Pool, Seen};
-use crate::host::{disk, files, kernel, mounts, ports, storage};
+use crate::config::init::{self, Card, Choice, DEFAULT_FOLDER, DEFAULT_PORT, Pool, Seen};
+use crate::config::{DEFAULT_PATH, Hardware};
+use crate::hardware::{self, Image};
+use crate::host::podman::image_folder;
+use crate::host::{disk, files, gpu, kernel, mounts, ports, storage};
 use crate::model::{FileKind, HostPath, Refusal, Root};
 
 /// Only root reads and writes it: it may name accounts and addresses.
@@ -107,8 +109,42 @@ fn look(root: &Root) -> Result<Seen, Failure> {
         taken_by,
         free_port: (DEFAULT_PORT + 1..=DEFAULT_PORT + PORTS).find(|port| is_free(*port)),
         timezone: timezone(root),
+        graphics: graphics(root),
         selinux: kernel::has_selinux(root),
     })
+}
+
+/// What "auto" comes to, and what would take more.
+fn graphics(root: &Root) -> Vec<Card> {
+    let free = storage::space(&image_folder(root)).ok().map(|space| space.free);
+    let seen = hardware::Seen {
+        hardware: gpu::observe(root),
+        selinux: kernel::has_selinux(root),
+        room: free,
+        ..hardware::Seen::default()
+    };
+    let chosen = hardware::choose(&Hardware::default(), &seen, &Image::Release(Vec::new())).acceleration;
+    let (learning, encoding) = (&chosen.learning, &chosen.encoding);
+    // A way that is open to who asks for it says so itself.
+    let asks = |why: &String| why.contains(" takes it");
+    let variant = learning.not.iter().find(|(_, why)| asks(why));
+    let encoder = encoding.not.iter().find(|(_, why)| asks(why)).filter(|_| encoding.encoder.is_none());
+    let because = |title: String, why: &str, other: Option<&String>| {
+        let other = other.map(|why| format!(" {why}.")).unwrap_or_default();
+        format!("\"auto\" is {title} here: {why}.{other}")
+    };
+    vec![
+        Card {
+            key: "hardware.ml",
+            because: because(learning.title(), &learning.why, variant.map(|(_, why)| why)),
+            suggested: variant.map(|(variant, _)| variant.to_string()),
+        },
+        Card {
+            key: "hardware.transcoding",
+            because: because(encoding.title(), &encoding.why, encoder.map(|(_, why)| why)),
+            suggested: encoder.map(|(encoder, _)| encoder.to_string()),
+        },
+    ]
 }
 
 /// What /etc/localtime leads to, below the folder of all zones.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -60,7 +61,7 @@ async fn learning(context: &Context, host: &Host, desired: &Desired) -> Result<R
     let learning = &desired.acceleration.learning;
     let uses = learning.title();
     let service = of(desired, Service::Ml);
-    let Some(arguments) = service.and_then(|service| trial::learning(&name(), &service.image, learning)) else {
+    let Some(arguments) = service.and_then(|service| trial::learning(name(), &service.image, learning)) else {
         return Ok(Row { uses, why: Some(learning.why.clone()), trial: None });
     };
     let heard = job(context, host, service, &arguments, &uses).await?;
@@ -73,7 +74,7 @@ async fn encoding(context: &Context, host: &Host, desired: &Desired) -> Result<R
     let encoding = &desired.acceleration.encoding;
     let uses = encoding.title();
     let service = of(desired, Service::Server);
-    let Some(arguments) = service.and_then(|service| trial::encoding(&name(), &service.image, encoding)) else {
+    let Some(arguments) = service.and_then(|service| trial::encoding(name(), &service.image, encoding)) else {
         return Ok(Row { uses, why: Some(encoding.why.clone()), trial: None });
     };
     let heard = job(context, host, service, &arguments, &uses).await?;
@@ -82,8 +83,10 @@ async fn encoding(context: &Context, host: &Host, desired: &Desired) -> Result<R
     Ok(Row { uses, why: None, trial: Some(trial) })
 }
 
-fn name() -> String {
-    format!("{}-{}", trial::NAME, std::process::id())
+/// The name of this command's containers. What bears another one may be somebody else's.
+fn name() -> &'static str {
+    static NAME: LazyLock<String> = LazyLock::new(|| format!("{}-{}", trial::NAME, Timestamp::now().as_microsecond()));
+    &NAME
 }
 
 fn of(desired: &Desired, service: Service) -> Option<&DesiredService> {
@@ -109,7 +112,7 @@ async fn job(
     match process::hear("podman", arguments, PATIENCE).await {
         Ok(heard) => Ok(Some(heard)),
         Err(ProcessError::Late { .. }) => {
-            host.podman.remove_container(&name()).await?;
+            host.podman.remove_container(name()).await?;
             Ok(None)
         }
         Err(error) => Err(ApplyError::Step { step: "run the test".to_owned(), source: Box::new(error.into()) }.into()),

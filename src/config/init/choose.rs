@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Choice, DEFAULT_FOLDER, DEFAULT_PORT, Pool, Seen};
+use super::{Card, Choice, DEFAULT_FOLDER, DEFAULT_PORT, Pool, Seen};
 use crate::config::value::quoted;
 
 /// Under which a second filesystem is not worth a database of its own, in bytes: one of a few hundred thousand pictures
@@ -17,7 +17,7 @@ pub fn choose(seen: &Seen) -> Vec<Choice> {
     choices.push(listen(seen));
     choices.push(timezone(seen));
     choices.push(storage(pool));
-    // A section that depends on the host as well (graphics devices, say) brings its choices here.
+    choices.extend(seen.graphics.iter().map(card));
     choices
 }
 
@@ -90,6 +90,11 @@ fn storage(best: Option<&Pool>) -> Choice {
             "the kernel does not tell what the database lies on; write \"hdd\" for a disk that turns.",
         ),
     }
+}
+
+/// Stays at the default, which follows what is plugged in.
+fn card(card: &Card) -> Choice {
+    Choice { suggested: card.suggested.as_deref().map(quoted), ..Choice::left(card.key, card.because.clone()) }
 }
 
 #[cfg(test)]

@@ -23,8 +23,21 @@ pub struct Seen {
     pub free_port: Option<u16>,
     /// The name of its time zone; none where it has none of its own.
     pub timezone: Option<String>,
+    /// What a card would do; none where the processor does all.
+    pub graphics: Vec<Card>,
     /// Whether SELinux is on.
     pub selinux: bool,
+}
+
+/// What becomes of one of the keys of cards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// The key.
+    pub key: &'static str,
+    /// What it is without a word in the file, and why.
+    pub because: String,
+    /// What takes a card that is not taken by itself.
+    pub suggested: Option<String>,
 }
 
 /// One BTRFS filesystem.

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use photos_agent::config::Origin;
-use photos_agent::config::init::{Pool, Seen, choose, write};
+use photos_agent::config::init::{Card, Pool, Seen, choose, write};
 
 use super::loaded;
 
@@ -21,6 +21,11 @@ fn full() -> Seen {
         taken_by: Some("docker-proxy (process 811)".to_owned()),
         free_port: Some(2284),
         timezone: Some("Europe/Oslo".to_owned()),
+        graphics: vec![Card {
+            key: "hardware.ml",
+            because: "\"auto\" is the processor here: no card that is known to work.".to_owned(),
+            suggested: Some("openvino".to_owned()),
+        }],
         selinux: true,
     }
 }
@@ -76,7 +81,8 @@ fn every_choice_is_in_the_file_and_nothing_of_the_template_is_lost() {
             "#root = \"/var/lib/photos\"",
             "#databases = \"/ssd/photos\"",
             "#listen = \"127.0.0.1:2283\"",
-            "#storage = \"ssd\""
+            "#storage = \"ssd\"",
+            "#ml = \"auto\""
         ],
         "set, and so written otherwise"
     );
