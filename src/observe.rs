@@ -160,10 +160,11 @@ pub async fn observe(host: &Host, desired: &Desired) -> Result<Observed, RecordE
     })
 }
 
-/// What services are given of the graphics, as far as it is there.
+/// What services are given of the graphics, as far as it is there. A node that is waited for may have another card's name by now.
 fn observe_devices(root: &Root, desired: &Desired) -> BTreeSet<HostPath> {
     let wanted = desired.services.iter().flat_map(|service| &service.devices);
-    wanted.filter(|path| root.join(path.as_path()).exists()).cloned().collect()
+    let is_there = |path: &&HostPath| !desired.awaited.contains(path) && root.join(path.as_path()).exists();
+    wanted.filter(is_there).cloned().collect()
 }
 
 /// Immich's own setting, where there is a card for it, or was.

@@ -147,17 +147,17 @@ impl Seen {
     /// What is not there of what was given. A node that is another card's by now is not there.
     fn missing(&self, given: &Given) -> Vec<HostPath> {
         let gpus = &self.hardware.gpus;
-        if let Some(address) = &given.address
-            && let Some(gpu) = gpus.iter().find(|gpu| gpu.address.as_ref() == Some(address))
-            && gpu.render != given.render
-        {
+        // What is passed by a name of NVIDIA's is no matter of numbers.
+        let place = given.address.as_ref().filter(|_| given.render.is_some());
+        let is_its_own = |gpu: &&Gpu| place.is_some() && gpu.address.as_ref() == place;
+        if gpus.iter().find(is_its_own).is_some_and(|gpu| gpu.render != given.render) {
             // It is there, under another number: that is decided anew.
             return Vec::new();
         }
         let is_anothers = |path: &HostPath| {
             let has_it = |gpu: &&Gpu| gpu.node.as_ref().is_some_and(|node| &node.path == path);
             let gpu = gpus.iter().find(has_it);
-            given.address.is_some() && gpu.is_some_and(|gpu| gpu.address.is_some() && gpu.address != given.address)
+            place.is_some() && gpu.is_some_and(|gpu| gpu.address.is_some() && gpu.address.as_ref() != place)
         };
         given.there.iter().filter(|path| !self.has(path) || is_anothers(path)).cloned().collect()
     }

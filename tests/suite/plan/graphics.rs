@@ -189,6 +189,25 @@ fn a_card_whose_number_is_anothers_by_now_is_found_by_its_place() {
 }
 
 #[test]
+fn a_card_of_nvidias_is_lost_with_any_node_that_its_specification_names() {
+    let mut world = World::converged();
+    world.facts.graphics = machine("nvidia-with-cdi").seen();
+    assert_eq!(world.apply(None), End::Converged);
+    assert!(ml(&world).ends_with("-cuda"));
+    let hardware = &mut world.facts.graphics.hardware;
+    hardware.cdi[0].missing = vec!["/dev/nvidia-uvm".parse().unwrap()];
+    world.facts.graphics.booting = true;
+    let desired = world.desired();
+    assert!(desired.runs.written[&Component::Ml].to_string().ends_with("-cuda"));
+    assert_eq!(desired.awaited[0].as_str(), "/dev/nvidia-uvm");
+    world.facts.graphics.booting = false;
+    let concern = &world.plan().concerns[0];
+    assert!(concern.why.contains("/dev/nvidia-uvm is gone") && concern.why.contains("nvidia-modprobe"), "{concern}");
+    assert_eq!(world.apply(None), End::Converged);
+    assert!(ml(&world).ends_with(":v3.2.2"));
+}
+
+#[test]
 fn what_goes_back_needs_no_other_image_and_nothing_is_refused_for_it() {
     let mut world = with_card();
     world.facts.in_force = Some(world.desired().runs);

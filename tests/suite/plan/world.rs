@@ -277,12 +277,16 @@ impl World {
         }
     }
 
-    /// Whether these device nodes are there.
+    /// Whether these device nodes and specifications are there.
     fn has(&self, devices: &[HostPath]) -> bool {
         let hardware = &self.facts.graphics.hardware;
         let nodes = hardware.gpus.iter().filter_map(|gpu| gpu.node.as_ref()).chain(&hardware.kfd);
-        let nodes: Vec<&HostPath> = nodes.map(|node| &node.path).collect();
-        devices.iter().all(|device| nodes.contains(&device))
+        let of_cdi = hardware
+            .cdi
+            .iter()
+            .flat_map(|cdi| cdi.nodes.iter().filter(|node| !cdi.missing.contains(node)).chain([&cdi.file]));
+        let all: Vec<&HostPath> = nodes.map(|node| &node.path).chain(of_cdi).collect();
+        devices.iter().all(|device| all.contains(&device))
     }
 
     fn file(&self, path: &HostPath, text: &str) -> FileState {
