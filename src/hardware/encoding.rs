@@ -31,7 +31,7 @@ pub(super) fn choose(
         return (Encoding { encoder: Some(kind), given, why, not, lost: None }, None);
     }
     let not = why_not(None, &can, &cannot);
-    let why = only.map_or("no card that can", |_| "what is wished for cannot be");
+    let why = only.map_or("there is no card that can", |_| "what is wished for cannot be");
     let chosen = |gone| Encoding { not: not.clone(), lost: gone, ..Encoding::on_processor(why) };
     let reason = |encoder: Encoder| not.get(&encoder).cloned().unwrap_or_default();
     match (last, only) {

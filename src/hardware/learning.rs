@@ -43,7 +43,7 @@ pub(super) fn choose(
         return (Learning { variant: kind, given, environment, why, not, lost: None }, None);
     }
     let not = not(Variant::Cpu);
-    let why = only.map_or("no card that is known to work", |_| "what is wished for cannot be");
+    let why = only.map_or("there is no card that is known to work", |_| "what is wished for cannot be");
     let chosen = |gone| Learning { not: not.clone(), lost: gone, ..Learning::on_processor(why) };
     let reason = |variant: Variant| not.get(&variant).cloned().unwrap_or_default();
     match (last, only) {

@@ -23,7 +23,7 @@ fn full() -> Seen {
         timezone: Some("Europe/Oslo".to_owned()),
         graphics: vec![Card {
             key: "hardware.ml",
-            because: "\"auto\" is the processor here: no card that is known to work.".to_owned(),
+            because: "\"auto\" is the processor here: there is no card that is known to work.".to_owned(),
             suggested: Some("openvino".to_owned()),
         }],
         selinux: true,
