@@ -27,6 +27,7 @@ mod major;
 mod night;
 mod operator;
 mod package;
+mod readme;
 mod reboot;
 mod restore;
 mod retention;
