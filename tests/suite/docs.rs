@@ -48,6 +48,36 @@ fn links_lead_somewhere() {
     }
 }
 
+/// The anchor that a page gives a title.
+fn anchor(title: &str) -> String {
+    let title = title.trim_start_matches('#').trim().to_lowercase();
+    title
+        .chars()
+        .filter(|it| it.is_alphanumeric() || " -_".contains(*it))
+        .map(|it| if it == ' ' { '-' } else { it })
+        .collect()
+}
+
+#[test]
+fn links_to_chapters_lead_to_one() {
+    let mut followed = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let Some((target, chapter)) = link.split_once('#') else { continue };
+            if target.contains("://") {
+                continue;
+            }
+            let other = if target.is_empty() { page.clone() } else { page.parent().unwrap().join(target) };
+            let other = fs::read_to_string(&other).unwrap();
+            followed += 1;
+            let mut titles = other.lines().filter(|line| line.starts_with('#'));
+            assert!(titles.any(|title| anchor(title) == chapter), "{}: {link}", page.display());
+        }
+    }
+    assert!(followed > 20, "{followed}");
+}
+
 /// What refusals and the guide itself refer to by its title.
 #[test]
 fn titles_of_the_operator_guide_that_are_named_exist() {

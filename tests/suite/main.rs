@@ -2,6 +2,7 @@
 
 mod accounts;
 mod cli;
+mod commands;
 mod config;
 mod docs;
 mod hardware;
