@@ -27,6 +27,7 @@ pub mod ports;
 pub mod process;
 mod proxy;
 pub mod quota;
+pub mod resolve;
 pub mod signals;
 pub mod size;
 pub mod storage;

@@ -48,6 +48,20 @@ fn what_is_broken_is_found_and_its_remedy_mends_it() {
     fails(&host, "units at boot", &["lies on /srv/pool"]);
     host.ok("rm /etc/containers/systemd && mv /srv/pool/quadlets /etc/containers/systemd");
     holds(&host, "units at boot");
+
+    // The name that Immich shares, which lives in its own settings.
+    let named = |name: &str| {
+        host.ok(&format!(
+            "podman exec immich-postgres psql -U postgres -d immich -qX -c \"INSERT INTO system_metadata AS m VALUES \
+             ('system-config', '{{\\\"server\\\":{{\\\"externalDomain\\\":\\\"{name}\\\"}}}}') ON CONFLICT (key) DO UPDATE SET \
+             value = m.value || excluded.value\" && systemctl restart immich-server"
+        ));
+    };
+    named("https://photos.nowhere.invalid");
+    fails(&host, "public name", &["photos.nowhere.invalid", "getent hosts photos.nowhere.invalid"]);
+    named("https://localhost:8443");
+    assert!(finding(&host, "public name").1.contains("localhost is 127.0.0.1"));
+    holds(&host, "units at boot");
     host.assert_converged();
 }
 

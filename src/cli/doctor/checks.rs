@@ -44,6 +44,7 @@ pub(super) fn all(root: &Root, known: &Known) -> Vec<Check> {
         check("reach of snapshots", reach(root, known)),
         check("copies of the databases", copies(root, known)),
         check("drift that is yours to mend", concerns(known)),
+        check("public name", super::public::public(&known.public)),
         check("graphics", super::graphics::graphics(known)),
         check("units", units(known)),
         check("labels", super::labels::labels(root, known)),

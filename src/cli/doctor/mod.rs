@@ -12,6 +12,7 @@ mod labels;
 mod podman;
 mod ports;
 mod processor;
+mod public;
 mod storage;
 mod told;
 mod watches;
@@ -87,6 +88,7 @@ struct Known {
     socket: Result<UnitState, String>,
     /// What Podman's store lies in.
     driver: Result<String, String>,
+    public: public::Public,
 }
 
 /// Why there is no survey.
@@ -120,7 +122,8 @@ impl Known {
             Ok(_) => host.podman.image_driver().await.map_err(|error| chain(&error)),
             Err(_) => Err("Podman does not answer".to_owned()),
         };
-        Self { loaded, survey, podman, bus: socket.as_ref().map(drop).map_err(String::clone), socket, driver }
+        let public = public::ask(host).await;
+        Self { public, loaded, survey, podman, bus: socket.as_ref().map(drop).map_err(String::clone), socket, driver }
     }
 }
 

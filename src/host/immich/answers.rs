@@ -11,6 +11,8 @@ pub(super) struct ServerConfig {
     pub(super) is_initialized: bool,
     #[serde(default)]
     pub(super) maintenance_mode: bool,
+    #[serde(default)]
+    pub(super) external_domain: String,
 }
 
 /// Of `GET /server/features`, the same.

@@ -50,6 +50,11 @@ impl Client {
         Ok(self.get::<ServerConfig>("/server/config", "say whether it is in maintenance").await?.maintenance_mode)
     }
 
+    /// Where it says that people reach it (`externalDomain`); empty where nobody has set that.
+    pub async fn public_address(&self) -> Result<String, CallError> {
+        Ok(self.get::<ServerConfig>("/server/config", "say where people reach it").await?.external_domain)
+    }
+
     /// Whether its configuration is a file, so that it changes none of it.
     pub async fn has_config_file(&self) -> Result<bool, CallError> {
         Ok(self.get::<Features>("/server/features", "say where its configuration is").await?.config_file)
