@@ -7,6 +7,7 @@ use std::io::IsTerminal as _;
 use std::os::fd::AsFd;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -30,7 +31,11 @@ pub const NOTICE: &str = "5c1fd0b4e7a84c0f9d2a6b83f01e7c95";
 pub const UNIT: &str = "e7b8743456574e9c800982a41799d560";
 
 /// Starts logging; `level` is for standard error, the journal gets everything from `info` on.
-pub fn start(level: LevelFilter) {
+/// `beside` is standard error, whatever else is on it.
+pub fn start<W>(level: LevelFilter, beside: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     if under_systemd()
         && let Ok(layer) = tracing_journald::layer()
     {
@@ -39,7 +44,7 @@ pub fn start(level: LevelFilter) {
         tracing_subscriber::registry().with(layer).with(level.max(LevelFilter::INFO)).init();
         return;
     }
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
+    let layer = tracing_subscriber::fmt::layer().with_writer(beside).with_target(false).without_time();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let layer = layer.with_ansi(std::io::stderr().is_terminal() && !no_color);
     tracing_subscriber::registry().with(layer).with(level).init();

@@ -189,6 +189,8 @@ impl Progress for Narrator {
                 let names: Vec<&str> = units.iter().map(|unit| unit.as_str()).collect();
                 notify_status(&format!("waiting for {} since {} s", names.join(", "), long.as_secs()));
             }
+            Event::Well(true) => notify_status("all is well, and has to stay so"),
+            Event::Well(false) => notify_status("not all is well any more"),
             Event::Displaced { path, kept } => {
                 tracing::warn!(message_id = log::DISPLACED, path, kept, "an edited file was replaced, its text kept");
             }

@@ -34,6 +34,8 @@ pub enum Event<'a> {
     },
     /// These units are not there yet.
     Waiting(&'a [&'a UnitName], Duration),
+    /// Whether all is well from now on, as it has to stay for a while.
+    Well(bool),
     /// The text of a file that somebody had edited was put aside.
     Displaced {
         /// The file.

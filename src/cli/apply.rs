@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::apply::{self, Event, Progress, Report};
 use crate::cli::Context;
 use crate::cli::failure::Failure;
-use crate::cli::output::Output;
+use crate::cli::output::{Moving, Output};
 use crate::cli::plan::{count, tell_concerns};
 use crate::host::lock;
 use crate::model::{AccountName, Refusal, UnitName};
@@ -70,24 +70,73 @@ pub(super) fn require_root() -> Result<(), Refusal> {
     Err(Refusal::new("this command", "changes the host and needs root", "sudo photos-agent ..."))
 }
 
-/// Tells a person on standard error.
+/// Tells a person on standard error: in lines, and in a terminal what only goes on in one that moves.
 pub(super) struct Talk {
     output: Output,
     told: Instant,
+    goes_on: Option<GoesOn>,
 }
 
 impl Talk {
     pub(super) fn new(output: Output) -> Self {
-        Self { output, told: Instant::now() }
+        let now = Instant::now();
+        let goes_on = output.moving().map(|line| GoesOn { line, since: now, units: Vec::new() });
+        Self { output, told: now, goes_on }
     }
+}
+
+/// What the line that moves says.
+struct GoesOn {
+    line: Moving,
+    since: Instant,
+    /// Those that are waited for.
+    units: Vec<String>,
+}
+
+impl GoesOn {
+    fn hear(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Step { .. } => self.begin("", Duration::ZERO),
+            Event::Pulling(_, bytes) => self.line.arrived(bytes.current, bytes.total),
+            Event::Pulled(..) => self.line.rest(),
+            Event::Unit { unit, .. } if self.units.iter().any(|name| name == unit.as_str()) => {
+                self.units.retain(|name| name != unit.as_str());
+                self.line.wait(&waiting(&self.units), self.since);
+            }
+            Event::Waiting(units, long) => {
+                let units: Vec<String> = units.iter().map(|unit| unit.as_str().to_owned()).collect();
+                self.begin(&waiting(&units), *long);
+                self.units = units;
+            }
+            Event::Well(is_well) => {
+                self.begin(if *is_well { "all is well" } else { "not all is well" }, Duration::ZERO);
+            }
+            Event::Unit { .. } | Event::Resumed(_) | Event::GateOpened | Event::Displaced { .. } => {}
+        }
+    }
+
+    fn begin(&mut self, words: &str, ago: Duration) {
+        let now = Instant::now();
+        self.since = now.checked_sub(ago).unwrap_or(now);
+        self.units.clear();
+        self.line.wait(words, self.since);
+    }
+}
+
+fn waiting(units: &[String]) -> String {
+    if units.is_empty() { String::new() } else { format!("waiting for {}", units.join(", ")) }
 }
 
 impl Progress for Talk {
     fn hear(&mut self, event: Event<'_>) {
+        if let Some(goes_on) = &mut self.goes_on {
+            goes_on.hear(&event);
+        }
         let line = match event {
+            Event::Pulling(..) | Event::Waiting(..) if self.goes_on.is_some() => return,
             Event::Resumed(id) => format!("Operation {id} was interrupted; going on from there."),
             Event::Step { step, reason } => format!("{step}   ({reason})"),
-            Event::GateOpened => return,
+            Event::GateOpened | Event::Well(_) => return,
             Event::Pulling(_, bytes) => {
                 if self.told.elapsed() < TELL_BYTES {
                     return;
@@ -106,3 +155,6 @@ impl Progress for Talk {
         self.output.talk(&line);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,7 +161,7 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output { json: arguments.json, quiet: arguments.quiet, verbose: arguments.verbose > 0 };
-    log::start(level(&arguments));
+    log::start(level(&arguments), || output::Beside);
     let root = arguments.root.map_or_else(Root::default, Root::new);
     let context = Context { output, root, config: arguments.config };
     match run(&context, arguments.command) {

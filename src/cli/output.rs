@@ -2,12 +2,14 @@
 //!
 //! The only place that prints. A reader that went away (`| head`) is not an error.
 
+mod bar;
 mod dress;
 
 use std::io::Write;
 
 use serde::Serialize;
 
+pub use bar::{Beside, Moving};
 use dress::Dress;
 
 /// The version of every JSON document's shape; it grows when a field changes its meaning or goes.
@@ -53,6 +55,7 @@ impl Output {
         if !text.ends_with('\n') && !text.is_empty() {
             text.push('\n');
         }
+        bar::end();
         let _ = std::io::stdout().lock().write_all(text.as_bytes());
     }
 
@@ -67,6 +70,13 @@ impl Output {
     pub fn complain(line: &str) {
         let line = format!("{line}\n");
         let line = Dress::of(&std::io::stderr()).map_or(line.clone(), |dress| dress.put_on(&line));
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        bar::beside(|| {
+            let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        });
+    }
+
+    /// The line that moves, for a person who looks on. For all others a line is a line, and stays.
+    pub fn moving(self) -> Option<Moving> {
+        if self.quiet || self.json { None } else { Moving::of_standard_error() }
     }
 }

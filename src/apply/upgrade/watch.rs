@@ -98,13 +98,19 @@ pub async fn watch(
             }
         }
         match verdict {
-            Verdict::Well => drop(well_since.get_or_insert(at)),
+            Verdict::Well if well_since.is_some() => {}
+            Verdict::Well => {
+                well_since = Some(at);
+                progress.hear(Event::Well(true));
+            }
             Verdict::Failed(reasons) => return Err(unwell(reasons, None)),
             Verdict::NotYet(reasons) if begun.elapsed() >= limits.timeout => {
                 return Err(unwell(reasons, Some(limits.timeout)));
             }
             Verdict::NotYet(reasons) => {
-                well_since = None;
+                if well_since.take().is_some() {
+                    progress.hear(Event::Well(false));
+                }
                 if now.doors_closed == Ok(false) {
                     close_again(host, desired, &mut doors).await?;
                 }

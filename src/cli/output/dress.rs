@@ -6,10 +6,10 @@ use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
 /// Wide enough for all tables; what nobody tells is taken for that.
-const USUAL: u16 = 80;
+const USUAL: usize = 80;
 
 /// Nothing is folded into a strip.
-const LEAST: u16 = 40;
+const LEAST: usize = 40;
 
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[1;31m";
@@ -51,10 +51,9 @@ pub(super) struct Dress {
 impl Dress {
     /// That of a stream; none where it is no terminal.
     pub(super) fn of(stream: &(impl AsFd + IsTerminal)) -> Option<Self> {
-        let width = terminal_size::terminal_size_of(stream).map_or(USUAL, |(width, _)| width.0);
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
         stream.is_terminal().then(|| Self {
-            width: width.max(LEAST).into(),
+            width: width_of(stream).max(LEAST),
             colour: wants_colour(&variable("NO_COLOR"), &variable("TERM")),
         })
     }
@@ -64,6 +63,11 @@ impl Dress {
         let folded = text.lines().flat_map(|line| fold(line, self.width));
         folded.map(|line| if self.colour { paint(&line) } else { line } + "\n").collect()
     }
+}
+
+/// Columns of a terminal.
+pub(super) fn width_of(stream: &impl AsFd) -> usize {
+    terminal_size::terminal_size_of(stream).map_or(USUAL, |(width, _)| width.0.into())
 }
 
 /// By <https://no-color.org>.
