@@ -92,6 +92,11 @@ pub const VITALS: &str = vitals!("");
 /// The same, after it has written out all that it holds in memory.
 pub const CHECKPOINT: &str = vitals!("CHECKPOINT;\n");
 
+/// Whom a command of the agent is in the container: the reference image's `postgres`, by number. A name is looked up in the
+/// container's files before it is entered, and Podman keeps their mount from whoever was there before it: a unit with a
+/// mount namespace of its own (docs/hardening.md) does not see it in a container that was started after the unit.
+pub(super) const AS_POSTGRES: &str = "--user=999:999";
+
 /// Podman's arguments for a session in the database's container that reads statements from standard input.
 pub fn session(container: &str) -> Vec<String> {
     let options = format!("--env=PGOPTIONS={}", quiet());
@@ -100,7 +105,7 @@ pub fn session(container: &str) -> Vec<String> {
     let database = ["--username=postgres", "--dbname=postgres"];
     // A server that hangs takes connections and says nothing.
     let patience = "--env=PGCONNECT_TIMEOUT=30";
-    let exec = ["exec", "--interactive", "--user=postgres", &options, patience, container];
+    let exec = ["exec", "--interactive", AS_POSTGRES, &options, patience, container];
     exec.into_iter().chain(psql).chain(database).map(str::to_owned).collect()
 }
 
@@ -116,7 +121,7 @@ pub fn assets_since(moment: &str) -> String {
 
 /// Podman's arguments for the database as text of PostgreSQL's own, compressed, on standard output.
 pub fn dump(container: &str) -> Vec<String> {
-    let exec = ["exec", "--user=postgres", container];
+    let exec = ["exec", AS_POSTGRES, container];
     let dump = ["pg_dump", "--username=postgres", "--dbname=immich", "--format=custom"];
     exec.into_iter().chain(dump).map(str::to_owned).collect()
 }

@@ -4,7 +4,12 @@
 //! What lies beside the data in files (`pg_hba.conf`, `ALTER SYSTEM`) is the image's again.
 
 /// Run in the successor, whose `pg_dump` knows both versions. A dump says by itself that nothing is looked up in a schema that
-/// is not named, where functions in constraints may rely on it; Immich's own restore changes the same line. It is among the first ones, before any data. The role is there already.
+/// is not named, where functions in constraints may rely on it; Immich's own restore changes the same line. It is among the first
+/// ones, before any data. The role is there already.
+///
+/// PostgreSQL 17.12 keeps a column's version among the options that can be set for it. A `pg_dump` that is newer by its major
+/// version and older by its date (18.6) writes them down, and its server knows no such option. They say nothing outside of
+/// their own cluster, and go, in the clone.
 pub const COPY: &str = r#"set -euo pipefail
 take() {
   psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --set=VERBOSITY=terse --username=postgres --dbname=template1 --output=/dev/null
@@ -18,6 +23,10 @@ from pg_dumpall --globals-only | sed '/^CREATE ROLE postgres;$/d' | take
 names=$(from psql --no-psqlrc --tuples-only --no-align --dbname=template1 \
   --command='SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname')
 while IFS= read -r name; do
+  PGDATABASE=$name PGOPTIONS='-c allow_system_table_mods=on' from psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \
+    --command="UPDATE pg_catalog.pg_attribute
+ SET attoptions = nullif(ARRAY(SELECT option FROM unnest(attoptions) option WHERE option NOT LIKE 'pg_attver=%'), '{}')
+ WHERE attoptions::text LIKE '%pg_attver=%'"
   PGDATABASE=$name from pg_dump --create --clean --if-exists |
     sed "1,400s/^SELECT pg_catalog.set_config('search_path', '', false);\$/SELECT pg_catalog.set_config('search_path', 'public, pg_catalog', false);/" |
     take

@@ -5,7 +5,7 @@
 //! network, a secret, a place in photos.slice.
 
 use super::DATABASE_PASSWORD;
-use super::postgres::data_folder;
+use super::postgres::{AS_POSTGRES, data_folder};
 use crate::model::{ImageRef, PostgresMajor, SnapshotId, Subvolume};
 
 /// Longest life of its container, in seconds, whatever becomes of the agent.
@@ -110,7 +110,7 @@ impl Throwaway {
     }
 
     fn within(&self, command: &[&str]) -> Vec<String> {
-        let exec = ["exec", "--interactive", "--user=postgres", &self.name];
+        let exec = ["exec", "--interactive", AS_POSTGRES, &self.name];
         exec.iter().chain(command).map(ToString::to_string).collect()
     }
 
@@ -138,7 +138,7 @@ impl Throwaway {
 
     /// Podman's arguments to look at the structure of all tables and indexes of the database that runs.
     pub fn structure(&self) -> Vec<String> {
-        ["exec", "--user=postgres", &self.name, "sh", "-c", STRUCTURE].map(str::to_owned).into()
+        ["exec", AS_POSTGRES, &self.name, "sh", "-c", STRUCTURE].map(str::to_owned).into()
     }
 
     /// Podman's arguments to shut it down.
