@@ -248,7 +248,17 @@ fn in_a_root_of_its_own(host: &Host) {
          drwxr-xr-x 0:0 /usr/share/doc\n\
          drwxr-xr-x 0:0 /usr/share/doc/photos-agent\n\
          -rw-r--r-- 0:0 /usr/share/doc/photos-agent/NOTICE\n\
-         -rw-r--r-- 0:0 /usr/share/doc/photos-agent/operator.md"
+         -rw-r--r-- 0:0 /usr/share/doc/photos-agent/hardening.md\n\
+         -rw-r--r-- 0:0 /usr/share/doc/photos-agent/json.md\n\
+         -rw-r--r-- 0:0 /usr/share/doc/photos-agent/operator.md\n\
+         drwxr-xr-x 0:0 /usr/share/doc/photos-agent/schema\n\
+         -rw-r--r-- 0:0 /usr/share/doc/photos-agent/schema/doctor.json\n\
+         -rw-r--r-- 0:0 /usr/share/doc/photos-agent/schema/envelope.json\n\
+         -rw-r--r-- 0:0 /usr/share/doc/photos-agent/schema/error.json\n\
+         -rw-r--r-- 0:0 /usr/share/doc/photos-agent/schema/plan.json\n\
+         -rw-r--r-- 0:0 /usr/share/doc/photos-agent/schema/snapshots.json\n\
+         -rw-r--r-- 0:0 /usr/share/doc/photos-agent/schema/status.json\n\
+         -rw-r--r-- 0:0 /usr/share/doc/photos-agent/schema/written.json"
     );
     host.ok("rpm --root /srv/pool/image -e photos-agent && ! test -e /srv/pool/image/etc/photos-agent");
     assert_eq!(pid(host), pid_before, "the host's own agent runs on");
