@@ -24,6 +24,7 @@ mod isolation;
 mod json;
 mod kinds;
 mod major;
+mod moving;
 mod night;
 mod operator;
 mod package;

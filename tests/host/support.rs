@@ -140,6 +140,19 @@ impl Host {
         testhost_ok(&["cp", &self.name, &from.to_string_lossy(), to]);
     }
 
+    /// Copies a folder to another host, under the same path.
+    pub fn hand(&self, folder: &str, other: &Self) {
+        let exec = |name: &str, command: String| {
+            let mut child = Command::new(script());
+            child.args(["exec", name, "sh", "-c", &command]);
+            child
+        };
+        let mut packed =
+            exec(&self.name, format!("tar -C / -c '.{folder}'")).stdout(Stdio::piped()).spawn().expect("it runs");
+        let taken = exec(&other.name, "tar -C / -x".to_owned()).stdin(packed.stdout.take().expect("a pipe")).status();
+        assert!(taken.expect("it runs").success() && packed.wait().expect("it ends").success(), "hand {folder}");
+    }
+
     /// Runs a shell command.
     pub fn run(&self, command: &str) -> Done {
         testhost(&["exec", &self.name, "sh", "-c", command])
