@@ -231,8 +231,9 @@ fn a_run_that_is_killed_leaves_nothing_that_looks_whole() {
     let host = &apple.host;
     apple.login("anna", PASSWORD, CODE, 0);
     apple.control(&json!({ "account": "anna@example.org", "set": { "slow": 0.3 } }));
-    let part = "find /var/lib/photos/live/icloud/anna -name '*.part' | grep -q .";
-    let gone = "! systemctl is-active -q icloudpd@anna.service && ! test -e /run/photos-agent/icloudpd@anna.env";
+    // One that is cut off leaves its part there.
+    let part = "[ $(systemctl show -P ActiveState icloudpd@anna.service) = activating ] && find /var/lib/photos/live/icloud/anna -name '*.part' | grep -q .";
+    let gone = "systemctl show -P ActiveState icloudpd@anna.service | grep -qx 'inactive\\|failed' && ! test -e /run/photos-agent/icloudpd@anna.env";
     // Whoever stops the container means it.
     let mut child = host.start("photos-agent icloud sync anna --json > /root/stopped");
     host.wait_for(part, 120);
