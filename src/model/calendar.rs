@@ -56,8 +56,10 @@ impl Calendar {
 checked_text!(Calendar);
 
 fn is_zone(text: &str) -> bool {
+    // Neither a date nor a time begins with a letter, and looking one up reads hundreds of files.
+    let could_be = text.starts_with(|first: char| first.is_ascii_alphabetic());
     // systemd looks for a file of that name, so the case counts.
-    text == "UTC" || jiff::tz::db().available().any(|name| name.as_str() == text)
+    text == "UTC" || could_be && jiff::tz::db().available().any(|name| name.as_str() == text)
 }
 
 fn is_weekdays(text: &str) -> bool {
