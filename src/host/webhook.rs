@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder};
+use hyper_tls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use reqwest::{Body, RequestBuilder};
 use serde_json::json;
 
 use crate::model::Messenger;
@@ -35,7 +39,7 @@ pub enum WebhookError {
     Address,
     /// Nobody was reached, or nobody answered.
     #[error("cannot be reached")]
-    Unreachable(#[source] reqwest::Error),
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It was not taken.
     #[error("answered with {0}")]
     Refused(u16),
@@ -76,13 +80,24 @@ async fn once(kind: Messenger, address: &str, message: &Message) -> Result<(), W
     if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
         return Err(WebhookError::Address);
     }
-    // No redirects: what an address leads to is said in the secret, and nowhere else.
-    let client = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).no_proxy();
-    let unreachable = |error: reqwest::Error| WebhookError::Unreachable(error.without_url());
-    let client = client.build().map_err(unreachable)?;
-    let response = body(kind, client.post(url), message).send().await.map_err(unreachable)?;
-    let status = response.status();
+    let unreachable = |error: reqwest::Error| WebhookError::Unreachable(error.without_url().into());
+    // It has the words for it (a name and a password in the address among them), and no TLS.
+    let words = reqwest::Client::builder().build().map_err(unreachable)?;
+    let request = body(kind, words.post(url), message).build().and_then(TryInto::try_into).map_err(unreachable)?;
+    let answer = transport()?.request(request);
+    let answer = tokio::time::timeout(PATIENCE, answer).await.map_err(|late| WebhookError::Unreachable(late.into()))?;
+    let status = answer.map_err(|error| WebhookError::Unreachable(error.into()))?.status();
     if status.is_success() { Ok(()) } else { Err(WebhookError::Refused(status.as_u16())) }
+}
+
+/// Of the certificates that this host vouches for. It follows no redirects: what an address leads to is said in the secret, and
+/// nowhere else. It knows no proxy.
+fn transport() -> Result<Client<HttpsConnector<HttpConnector>, Body>, WebhookError> {
+    let tls = native_tls::TlsConnector::new().map_err(|error| WebhookError::Unreachable(error.into()))?;
+    let mut tcp = HttpConnector::new();
+    // It takes https as well: what is beneath TLS.
+    tcp.enforce_http(false);
+    Ok(Client::builder(TokioExecutor::new()).build(HttpsConnector::from((tcp, tls.into()))))
 }
 
 /// The message as each of them takes it.
@@ -177,6 +192,16 @@ mod tests {
                 assert!(heard.contains(part), "{kind}: {part}: {heard}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_and_a_password_in_the_address_are_said_as_http_has_it() {
+        let (address, heard) = server(&[200]).await;
+        let address = address.replace("http://", "http://anna:secret@");
+        send_with(Messenger::Ntfy, &address, &message(), &[]).await.unwrap();
+        let heard = heard.lock().unwrap().join("");
+        // RFC 7617: base64 of `anna:secret`.
+        assert!(heard.contains("authorization: Basic YW5uYTpzZWNyZXQ=\r\n") && !heard.contains("secret@"), "{heard}");
     }
 
     #[tokio::test]
