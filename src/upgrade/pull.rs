@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::apply::{ApplyError, Event, Progress};
+use crate::apply::{ApplyError, Event, Progress, StepError};
 use crate::host::Host;
+use crate::host::podman::commit_images;
 use crate::model::{Digest, ImageRef, InForce};
 use crate::snapshot::Applied;
 
@@ -50,7 +51,7 @@ pub(super) async fn prove(host: &Host, applied: &Applied, progress: &mut dyn Pro
 }
 
 async fn get(host: &Host, image: &ImageRef, why: &str, progress: &mut dyn Progress) -> Result<(), ApplyError> {
-    let has = host.podman.has(image).await.map_err(|error| failed(image, error))?;
+    let has = host.podman.has(image).await.map_err(|error| failed(image, error.into()))?;
     if !has {
         one(host, image, why, progress).await?;
     }
@@ -61,11 +62,12 @@ async fn one(host: &Host, image: &ImageRef, why: &str, progress: &mut dyn Progre
     let begun = Instant::now();
     progress.hear(Event::Step { step: &format!("pull {image}"), reason: why });
     let pulled = host.podman.pull(image, &mut |bytes| progress.hear(Event::Pulling(image, bytes))).await;
-    let digest = pulled.map_err(|error| failed(image, error))?;
+    let digest = pulled.map_err(|error| failed(image, error.into()))?;
+    commit_images(&host.root).await.map_err(|error| failed(image, error.into()))?;
     progress.hear(Event::Pulled(image, begun.elapsed()));
     Ok(digest)
 }
 
-fn failed(image: &ImageRef, error: crate::host::podman::PodmanError) -> ApplyError {
-    ApplyError::Step { step: format!("pull {image}"), source: Box::new(error.into()) }
+fn failed(image: &ImageRef, error: StepError) -> ApplyError {
+    ApplyError::Step { step: format!("pull {image}"), source: Box::new(error) }
 }

@@ -44,3 +44,14 @@ fn the_stack_comes_back_by_itself_after_a_reboot_a_crash_and_a_power_cut() {
         assert_eq!(restarts, "0\n\n0\n\n0\n\n0", "{name}: each came up at its first start");
     }
 }
+
+#[test]
+fn an_image_that_was_pulled_is_whole_after_a_power_cut() {
+    let host = Host::fresh("pulled");
+    // The next one is on its way, and has committed nothing yet.
+    host.ok("photos-agent apply >/root/log 2>&1 & pid=$!; until grep -q ' in .* s$' /root/log; do \
+           kill -0 $pid || { cat /root/log; exit 1; }; done; kill -KILL $pid");
+    let pulled = host.ok("sed -n 's/^    \\(.*\\) in .* s$/\\1/p' /root/log | head -1");
+    host.cut_power();
+    host.ok(&format!("podman run --rm --entrypoint sh {pulled} -c 'test -s /etc/passwd'"));
+}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::host::files;
+use crate::host::files::{self, FileError};
 use crate::model::Root;
 
 /// The operator's, and the distribution's (containers-storage.conf(5)).
@@ -17,6 +17,12 @@ pub fn image_folder(root: &Root) -> PathBuf {
     let text = FILES.iter().find_map(|file| files::read(&root.join(file)).ok()?);
     let folder = root.join(text.as_deref().and_then(graph_root).unwrap_or_else(|| PathBuf::from(DEFAULT)));
     folder.ancestors().find(|folder| folder.exists()).map_or_else(|| folder.clone(), PathBuf::from)
+}
+
+/// Waits until what was pulled is on its disk. Podman syncs the names of layers, and nothing that is in them: after a power cut
+/// it takes for whole what is not, a pull does not mend it, and a container of it does not start.
+pub async fn commit_images(root: &Root) -> Result<(), FileError> {
+    files::commit(&image_folder(root)).await
 }
 
 fn graph_root(text: &str) -> Option<PathBuf> {

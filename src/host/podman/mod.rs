@@ -22,7 +22,7 @@ use crate::model::{ContainerRun, ContainerState, Digest, ImageRef, NetworkName, 
 use answers::{ApiError, Container, Image, Info, Inspect, InspectHealth, Network, Secret};
 use send::send;
 
-pub use folder::image_folder;
+pub use folder::{commit_images, image_folder};
 pub use pull::PullProgress;
 pub use registry::Offer;
 

@@ -17,6 +17,7 @@ use crate::apply::throwaway::Running;
 use crate::apply::{ApplyError, Event, Progress, StepError};
 use crate::host::Host;
 use crate::host::lock::{self, Lock, Sharing};
+use crate::host::podman::commit_images;
 use crate::model::{Refusal, Service, SnapshotId};
 use crate::record::{Check, Finding, Proof, Snapshots, add_trial};
 use crate::snapshot::failed;
@@ -90,6 +91,7 @@ async fn examine(
     if !host.podman.has(image).await? {
         tell(&format!("pull {image}"));
         host.podman.pull(image, &mut |_| {}).await?;
+        commit_images(&host.root).await?;
     }
     tell("start a database of its own on a clone");
     let own = bench.throwaway(host);
