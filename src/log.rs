@@ -41,6 +41,10 @@ where
     {
         // Without a prefix of its own a field `message_id` is the journal's MESSAGE_ID.
         let layer = layer.with_field_prefix(None).with_syslog_identifier("photos-agent".to_owned());
+        // journald looks up whose a message is when it reads it, and a process that has ended by then is nobody's (systemd#2913).
+        // `journalctl -u` takes root's word for it as well (systemd.journal-fields(7)).
+        let unit = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|groups| unit_of(&groups));
+        let layer = layer.with_custom_fields(unit.map(|unit| ("OBJECT_SYSTEMD_UNIT", unit)));
         tracing_subscriber::registry().with(layer).with(level.max(LevelFilter::INFO)).init();
         return;
     }
@@ -48,6 +52,16 @@ where
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let layer = layer.with_ansi(std::io::stderr().is_terminal() && !no_color);
     tracing_subscriber::registry().with(layer).with(level).init();
+}
+
+/// The service in whose control group a process is, from its proc(5) file `cgroup`.
+fn unit_of(groups: &str) -> Option<String> {
+    let mut paths = groups.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (of, path) = rest.split_once(':')?;
+        matches!(of, "" | "name=systemd").then_some(path)
+    });
+    paths.find_map(|path| path.rsplit('/').find(|part| part.ends_with(".service")).map(str::to_owned))
 }
 
 /// Whether standard error is the journal.
@@ -74,6 +88,22 @@ mod tests {
         assert!(!super::is_stream(&name(&other), &ours));
         for bad in ["", "1", "1:", ":1", "a:b", "-1:2"] {
             assert!(!super::is_stream(bad, &ours), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_unit_is_known_by_its_control_group() {
+        for (groups, unit) in [
+            ("0::/system.slice/photos-scan.service\n", Some("photos-scan.service")),
+            (
+                "1:name=systemd:/machine/x/system.slice/photos-icloud@anna.service\n0::/\n",
+                Some("photos-icloud@anna.service"),
+            ),
+            ("4:memory:/system.slice/other.service\n0::/user.slice/session-1.scope\n", None),
+            ("", None),
+            ("x\n0:\n", None),
+        ] {
+            assert_eq!(super::unit_of(groups).as_deref(), unit, "{groups}");
         }
     }
 
