@@ -82,7 +82,7 @@ async fn once(kind: Messenger, address: &str, message: &Message) -> Result<(), W
     }
     let unreachable = |error: reqwest::Error| WebhookError::Unreachable(error.without_url().into());
     // It has the words for it (a name and a password in the address among them), and no TLS.
-    let words = reqwest::Client::builder().build().map_err(unreachable)?;
+    let words = reqwest::Client::builder().no_proxy().build().map_err(unreachable)?;
     let request = body(kind, words.post(url), message).build().and_then(TryInto::try_into).map_err(unreachable)?;
     let answer = transport()?.request(request);
     let answer = tokio::time::timeout(PATIENCE, answer).await.map_err(|late| WebhookError::Unreachable(late.into()))?;

@@ -92,9 +92,9 @@ pub const VITALS: &str = vitals!("");
 /// The same, after it has written out all that it holds in memory.
 pub const CHECKPOINT: &str = vitals!("CHECKPOINT;\n");
 
-/// Whom a command of the agent is in the container: the reference image's `postgres`, by number. A name is looked up in the
-/// container's files before it is entered, and Podman keeps their mount from whoever was there before it: a unit with a
-/// mount namespace of its own (docs/hardening.md) does not see it in a container that was started after the unit.
+/// Whom a command of the agent is in the container: the reference image's `postgres`, by number. Podman looks a name up in the
+/// container's `/etc/passwd` before it enters, by a path on the host, and a unit with a mount namespace of its own
+/// (docs/hardening.md) has nothing there where the container was started after the unit.
 pub(super) const AS_POSTGRES: &str = "--user=999:999";
 
 /// Podman's arguments for a session in the database's container that reads statements from standard input.

@@ -15,6 +15,8 @@ pub(super) enum Public {
     Unasked,
     /// None is set.
     Unset,
+    /// What is set is no address of a server.
+    Malformed(String),
     /// This one, and where it leads.
     Named(String, Result<Vec<IpAddr>, String>),
 }
@@ -24,7 +26,7 @@ pub(super) async fn ask(host: &Host) -> Public {
     let Ok(address) = Client::new(run.pid, Credential::Nobody).public_address().await else { return Public::Unasked };
     match name(&address) {
         None if address.is_empty() => Public::Unset,
-        None => Public::Named(address, Err("it is no address of a server".to_owned())),
+        None => Public::Malformed(address),
         Some(name) => {
             let found = resolve::addresses(&name).await.map_err(|error| chain(&error));
             Public::Named(name, found)
@@ -32,7 +34,8 @@ pub(super) async fn ask(host: &Host) -> Public {
     }
 }
 
-/// The host in `https://photos.example.org:8443/x`.
+/// The host in `https://photos.example.org:8443/x`. An administrator of Immich has written it, who need not be this host's: what
+/// is in no name gets into no command.
 fn name(address: &str) -> Option<String> {
     let (_, rest) = address.split_once("://")?;
     let host = rest.split(['/', '?', '#']).next()?;
@@ -41,10 +44,13 @@ fn name(address: &str) -> Option<String> {
         Some(six) => six.split_once(']')?.0,
         None => host.split(':').next()?,
     };
-    (!host.is_empty()).then(|| host.to_owned())
+    let is_of_a_name = |c: char| c.is_alphanumeric() || "-_.:".contains(c);
+    let sound = host.starts_with(|first: char| first != '-') && host.chars().all(is_of_a_name);
+    sound.then(|| host.to_owned())
 }
 
 pub(super) fn public(found: &Public) -> Finding {
+    const SETTING: &str = "Administration, Settings, Server Settings, External Domain";
     match found {
         Public::Unasked => Finding::holds("Immich does not answer, so none is known"),
         Public::Unset => Finding::holds("none is set in Immich"),
@@ -54,10 +60,12 @@ pub(super) fn public(found: &Public) -> Finding {
         }
         Public::Named(name, Err(why)) => Finding::fails(
             format!("{name}, which Immich puts into the links that it shares, leads nowhere from here: {why}"),
-            format!(
-                "getent hosts {name}; mend its DNS entry, or the name in Immich (Administration, Settings, Server Settings, \
-                 External Domain)"
-            ),
+            format!("getent hosts {name}; mend its DNS entry, or the name in Immich ({SETTING})"),
+        ),
+        // Whatever it holds, a terminal is told letters.
+        Public::Malformed(text) => Finding::fails(
+            format!("{text:?}, which Immich puts into the links that it shares, is no address of a server"),
+            format!("mend it in Immich ({SETTING}): https://, and a name"),
         ),
     }
 }
@@ -73,11 +81,20 @@ mod tests {
             ("https://photos.example.org:8443/share?x", Some("photos.example.org")),
             ("http://[fd00::5]:2283", Some("fd00::5")),
             ("https://", None),
+            ("https://münchen.example", Some("münchen.example")),
+            ("https://x; reboot/", None),
+            ("https://$(reboot)", None),
+            ("https://-x", None),
+            ("https://x\u{1b}[2J", None),
             ("photos", None),
             ("", None),
         ] {
             assert_eq!(name(address).as_deref(), found, "{address}");
         }
+        let wrong = public(&Public::Malformed("\u{1b}[2J$(reboot)".to_owned()));
+        assert!(
+            matches!(wrong, Finding::Fails { why, remedy } if !why.contains('\u{1b}') && !remedy.contains("reboot"))
+        );
         let nowhere = public(&Public::Named("photos.example.org".to_owned(), Err("no such name".to_owned())));
         assert!(
             matches!(nowhere, Finding::Fails { remedy, .. } if remedy.starts_with("getent hosts photos.example.org"))
